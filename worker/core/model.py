@@ -1,0 +1,584 @@
+"""
+The values that all parts speak of, and their closed vocabularies.
+
+Here lives data only: frozen, complete, without behaviour beyond what follows from their own fields.
+This file may not know how anything is stored, sent, matched or rendered. All times are aware and UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+NO_TEXTS: Mapping[str, str] = {}
+
+
+class Status(StrEnum):
+    """What an event says of its signal. ``INFO`` neither fires nor resolves."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    INFO = "info"
+
+
+class ComponentStatus(StrEnum):
+    """What a page says of a component."""
+
+    OPERATIONAL = "operational"
+    UNDER_MAINTENANCE = "under_maintenance"
+    DEGRADED_PERFORMANCE = "degraded_performance"
+    PARTIAL_OUTAGE = "partial_outage"
+    FULL_OUTAGE = "full_outage"
+
+    @property
+    def rank(self) -> int:
+        """The larger, the worse."""
+        return _RANKS[self]
+
+
+_RANKS = {status: rank for rank, status in enumerate(ComponentStatus)}
+
+
+class IncidentStatus(StrEnum):
+    """What a page says of an incident."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class PublishMode(StrEnum):
+    """How far an action may go by itself."""
+
+    AUTO = "auto"
+    APPROVE = "approve"
+    SHADOW = "shadow"
+
+
+class Phase(StrEnum):
+    """Where an episode stands."""
+
+    HELD = "held"
+    OPEN = "open"
+    CLEARING = "clearing"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+
+    @property
+    def live(self) -> bool:
+        """Whether the episode can still change without a new signal."""
+        return self in (Phase.HELD, Phase.OPEN, Phase.CLEARING)
+
+
+class Post(StrEnum):
+    """Why a post is made; the keys of ``say`` and ``notify`` in a rule."""
+
+    OPEN = "open"
+    WORSEN = "worsen"
+    IMPROVE = "improve"
+    MONITORING = "monitoring"
+    KEEPALIVE = "keepalive"
+    RELAY = "relay"
+    REOPEN = "reopen"
+    RESOLVE = "resolve"
+    BACKFILL = "backfill"
+
+
+class ActionKind(StrEnum):
+    """Every write that we may ask of a page."""
+
+    OPEN_INCIDENT = "open_incident"
+    UPDATE_INCIDENT = "update_incident"
+    RESOLVE_INCIDENT = "resolve_incident"
+    RENAME_INCIDENT = "rename_incident"
+    BACKFILL_INCIDENT = "backfill_incident"
+    SCHEDULE_MAINTENANCE = "schedule_maintenance"
+    UPDATE_MAINTENANCE = "update_maintenance"
+    START_MAINTENANCE = "start_maintenance"
+    COMPLETE_MAINTENANCE = "complete_maintenance"
+    RESCHEDULE_MAINTENANCE = "reschedule_maintenance"
+    CANCEL_MAINTENANCE = "cancel_maintenance"
+
+    @property
+    def creates(self) -> bool:
+        """Whether the write makes a new object on the page, and so bears an idempotency key."""
+        return self in (ActionKind.OPEN_INCIDENT, ActionKind.BACKFILL_INCIDENT, ActionKind.SCHEDULE_MAINTENANCE)
+
+
+class ActionState(StrEnum):
+    """Where an action stands. The last four are final."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    HELD = "held"
+    PARKED = "parked"
+    AWAITING_APPROVAL = "awaiting_approval"
+    DONE = "done"
+    REPLACED = "replaced"
+    DISMISSED = "dismissed"
+    SHADOWED = "shadowed"
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing will ever happen to the action again."""
+        return self in (ActionState.DONE, ActionState.REPLACED, ActionState.DISMISSED, ActionState.SHADOWED)
+
+
+class Result(StrEnum):
+    """The outcome of an attempt, and of the look that precedes or follows it."""
+
+    DONE = "done"
+    NOT_SENT = "not_sent"
+    REFUSED = "refused"
+    DENIED = "denied"  # 401, 403: the key is not good enough; the page's breaker opens
+    UNKNOWN = "unknown"
+    ABSENT = "absent"  # an unknown attempt was proven not to have been applied
+    FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
+    PERSON = "person"  # a person posted meanwhile; nothing more was sent
+
+
+class Severity(IntEnum):
+    """How loud a notice is."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """
+    One HTTP request as it came, before it is understood.
+
+    Args:
+        source: Name of the configured source.
+        body: The raw bytes, as signed.
+        headers: Lower-case names; for names sent more than once, the values joined by ", ".
+        query: The raw query string, without "?".
+        method: Upper case.
+        received_at: When the last byte was read.
+        seq: Place in the inbox, in order of receipt; 0 before it is recorded.
+    """
+
+    source: str
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+    query: str = ""
+    method: str = "POST"
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """
+    One normalised statement about a signal.
+
+    Args:
+        source: Name of the configured source.
+        kind: What it is about, in the source's documented words: "alert", "incident", "check" …
+        key: What the signal is known by within its source.
+        status: Whether it fires.
+        severity: The sender's word, or "".
+        severity_rank: The sender's number, larger is worse; 0 when it has none.
+        status_name: The sender's word for the state, or "".
+        category: The sender's class of state, or "".
+        title: One line, or "".
+        message: What people wrote in this statement, or "".
+        labels: Names to values, all text.
+        annotations: Names to values, all text.
+        url: Where a person looks it up, or "".
+        started_at: When this occurrence began; never used for order.
+        occurred_at: The sender's stamp of this statement; None for a source that stamps none.
+        private: Whether the sender marks it as private.
+        test: Whether the sender marks it as a rehearsal.
+        scope: The sender's group that the signal belongs to, or "".
+        whole_scope: Whether the statement is about every signal of the scope, listed or not.
+    """
+
+    source: str
+    kind: str
+    key: str
+    status: Status
+    severity: str = ""
+    severity_rank: int = 0
+    status_name: str = ""
+    category: str = ""
+    title: str = ""
+    message: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    started_at: datetime | None = None
+    occurred_at: datetime | None = None
+    private: bool = False
+    test: bool = False
+    scope: str = ""
+    whole_scope: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedPost:
+    """A source's word that a post was made on a page: confirms a write of ours, never triggers a rule."""
+
+    remote_id: str
+    update_id: str
+
+
+SignalId = tuple[str, str]  # (source, key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """
+    The upstream thing that events speak about.
+
+    Args:
+        event: The newest statement heard.
+        stamp: Orders statements: the sender's stamp, clamped to the receipt; or the receipt.
+        since: When we heard that the status is what it is.
+        over: Start of the newest occurrence known to be over; a firing statement of it is a repeat.
+    """
+
+    event: Event
+    stamp: datetime
+    since: datetime
+    over: datetime | None = None
+
+    @property
+    def id(self) -> SignalId:
+        """What it is known by."""
+        return (self.event.source, self.event.key)
+
+    @property
+    def firing(self) -> bool:
+        """Whether it fires now."""
+        return self.event.status is Status.FIRING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """
+    A signal's part in an episode.
+
+    Args:
+        joined_at: When it first counted here.
+        cleared: It still fires, but no longer matches here or fell into another group.
+    """
+
+    signal: Signal
+    joined_at: datetime
+    cleared: bool = False
+
+    @property
+    def firing(self) -> bool:
+        """Whether it counts as firing here."""
+        return self.signal.firing and not self.cleared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillStep:
+    """One update of a retrospective incident; *at* lies in the past."""
+
+    at: datetime
+    incident_status: IncidentStatus
+    message: str
+    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """
+    What an action says; bound by approval, frozen when it is decided.
+
+    Args:
+        title: The incident's or window's name; "" where the action does not set it.
+        message: The post's text, Markdown.
+        incident_status: None where the action does not set it.
+        components: Our component names to their statuses; {} leaves them as they are.
+        notify: Whether subscribers are mailed.
+        steps: Only for a backfill, oldest first.
+        starts_at: Only for windows.
+        ends_at: Only for windows.
+        automate: Only for windows: the page itself drives the transitions.
+    """
+
+    title: str = ""
+    message: str = ""
+    incident_status: IncidentStatus | None = None
+    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
+    notify: bool = False
+    steps: tuple[BackfillStep, ...] = ()
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    automate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """
+    One intended write to a page.
+
+    Args:
+        id: ``<aggregate>/<seq>``.
+        aggregate: The episode or window that it belongs to.
+        seq: Place among the actions of its aggregate, from 1.
+        post: Why it is said.
+        key: Idempotency key of a create, else "". Frozen once an attempt was made.
+        remote_id: The page's object to write to; "" for creates, and while the create is unsettled.
+        rule_hash: The rule revision that decided it.
+        cause: What made us decide it, for people: an event, a time, a command.
+        reason: Why it is in its state, for people.
+        not_before: Earliest time of the next attempt.
+        sends: Attempts whose first byte may have left.
+        tries: All attempts, also those that were not sent.
+        bypass_existing: Somebody else's open incident no longer stops it.
+        attach_to: The page's object of somebody else that an open is to be posted on; else "".
+    """
+
+    id: str
+    aggregate: str
+    seq: int
+    kind: ActionKind
+    page: str
+    post: Post
+    content: Content
+    state: ActionState
+    created_at: datetime
+    not_before: datetime
+    rule_hash: str
+    cause: str
+    key: str = ""
+    remote_id: str = ""
+    reason: str = ""
+    sends: int = 0
+    tries: int = 0
+    bypass_existing: bool = False
+    attach_to: str = ""
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether a newer decision may take its place: nothing of it can be on the page."""
+        if self.post is Post.RELAY or self.state.settled:
+            return False
+        return self.sends == 0 and self.state is not ActionState.SENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """
+    One try at an action, written down before its first byte leaves.
+
+    Args:
+        number: From 1, within its action.
+        method: HTTP method or the provider's word for it.
+        target: Path without host and secrets.
+        body: The exact bytes.
+        baseline: Ids of the updates that the page's object had just before.
+        result: None while it is in flight.
+        detail: What happened, for people, free of secrets.
+    """
+
+    action_id: str
+    number: int
+    started_at: datetime
+    method: str
+    target: str
+    body: bytes
+    baseline: tuple[str, ...] = ()
+    result: Result | None = None
+    finished_at: datetime | None = None
+    detail: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Of the exact bytes, hexadecimal."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageState:
+    """What an episode's incident says on the page, as far as we know."""
+
+    incident_status: IncidentStatus
+    components: Mapping[str, ComponentStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """
+    One public incident from opening to resolution, for one (rule, page, group).
+
+    Args:
+        id: ``<key>#<number>``.
+        group: What the group is known by, names to values.
+        rule_hash: The rule revision that it follows.
+        held_since: When the first of the signals that fire now began to.
+        opened_at: When it was decided to open it.
+        clearing_since: When nothing fired any more.
+        ended_at: When it was resolved or dismissed.
+        members: Every signal that ever counted here.
+        known: What the page is known to say; None before the open is done.
+        touched: Every component that was ever said in it.
+        remote_id: The page's incident, "" before the open is done.
+        posted_at: When the last post was made, as far as we know.
+        mailed: Whether the open mailed the subscribers.
+        keepalives: How many keepalive texts were posted since anything else was.
+        told_max_open: Whether the notice about its age was given.
+        relayed: The text that was last relayed.
+        relayed_stamp: The stamp of the newest statement that was relayed.
+        hands_off: A person has taken over on the page.
+        next_seq: The next action's seq.
+        wake_at: When to look at it again without a stimulus; None: never.
+        actions: Its unsettled actions in order of seq.
+        version: How often it was committed; 0: never.
+    """
+
+    id: str
+    rule_id: str
+    page: str
+    group: Mapping[str, str]
+    number: int
+    phase: Phase
+    rule_hash: str
+    created_at: datetime
+    held_since: datetime
+    opened_at: datetime | None = None
+    clearing_since: datetime | None = None
+    ended_at: datetime | None = None
+    members: Mapping[SignalId, Member] = field(default_factory=dict)
+    known: PageState | None = None
+    touched: frozenset[str] = frozenset()
+    remote_id: str = ""
+    posted_at: datetime | None = None
+    mailed: bool = False
+    keepalives: int = 0
+    told_max_open: bool = False
+    relayed: str = ""
+    relayed_stamp: datetime | None = None
+    hands_off: bool = False
+    next_seq: int = 1
+    wake_at: datetime | None = None
+    actions: tuple[Action, ...] = ()
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """
+    A message to the team that runs this, never to the public.
+
+    Args:
+        code: Closed set, for machines: "held", "parked", "max_open", "evaluation_failed" …
+        subject: What it is about: an action, episode, source or page id.
+        text: One sentence or two.
+    """
+
+    code: str
+    subject: str
+    text: str
+    severity: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    What became of an attempt, or of a look at the page in its place.
+
+    Args:
+        retry_at: Earliest next try, where the page or the network told one.
+        remote_id: The page's object.
+        update_id: The page's id of our post.
+        detail: For people, free of secrets.
+        at: When it was known.
+        published_at: The page's own time of the post, where it tells one.
+        foreign: For FOREIGN: the page's object that stands in the way.
+        differences: Where the page's echo differs from what we said, for people.
+    """
+
+    action_id: str
+    result: Result
+    at: datetime
+    detail: str = ""
+    retry_at: datetime | None = None
+    remote_id: str = ""
+    update_id: str = ""
+    published_at: datetime | None = None
+    foreign: str = ""
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteUpdate:
+    """One post of an incident or window as the page shows it."""
+
+    id: str
+    message: str
+    status: str
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteIncident:
+    """An incident (or window) as the page shows it; updates oldest first."""
+
+    id: str
+    name: str
+    status: str
+    updates: tuple[RemoteUpdate, ...] = ()
+    component_ids: frozenset[str] = frozenset()
+    published_at: datetime | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteComponent:
+    """A component as the page's structure lists it; ``group`` is "" outside any group."""
+
+    id: str
+    name: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """
+    A page as resolved against its provider.
+
+    Args:
+        page_id: The provider's id.
+        name: The page's public name.
+        public_url: Where customers read it, or "".
+        components: Our component names to the provider's ids; more than one where a whole group is meant.
+    """
+
+    page_id: str
+    name: str
+    public_url: str
+    components: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The exact bytes of a write, before any credential is added."""
+
+    method: str
+    target: str
+    body: bytes
+
+
+def digest(*parts: object) -> str:
+    """Name *parts* by content: the SHA-256 of their canonical JSON, hexadecimal."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def episode_key(rule_id: str, page: str, group: Mapping[str, str]) -> str:
+    """Name the line of episodes of one (rule, page, group); readable, and unique by content."""
+    return f"{rule_id}@{page}" + (f".{digest(dict(group))[:10]}" if group else "")
