@@ -244,12 +244,14 @@ class Signal:
         stamp: Orders statements: the sender's stamp, clamped to the receipt; or the receipt.
         since: When we heard that the status is what it is.
         over: Start of the newest occurrence known to be over; a firing statement of it is a repeat.
+        version: How often it was committed; 0: never.
     """
 
     event: Event
     stamp: datetime
     since: datetime
     over: datetime | None = None
+    version: int = 0
 
     @property
     def id(self) -> SignalId:

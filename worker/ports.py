@@ -1,0 +1,388 @@
+"""
+The seams between the pipeline and the world: small protocols, and the values that cross them.
+
+Steps know these and nothing behind them. Every ledger method is one transaction, so that no caller can hold
+one open across the network, a template or an expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from worker.core.model import (
+    Action,
+    ActionKind,
+    Attempt,
+    Directory,
+    Episode,
+    Event,
+    Inbound,
+    Notice,
+    Outcome,
+    RemoteIncident,
+    Request,
+    SharedPost,
+    Signal,
+    SignalId,
+)
+from worker.core.ruleset import AuthConfig, SourceConfig
+
+Clock = Callable[[], datetime]
+"""Gives the aware UTC time now; owned by bootstrap."""
+
+Statement = Event | SharedPost
+
+
+class Source(Protocol):
+    """
+    One kind of sender. Pure: no I/O, no clock.
+
+    Attributes:
+        kind: The word used in ``sources: {x: {kind: …}}``.
+        schemes: Authentication schemes that it can be configured with.
+        event_kinds: Every ``Event.kind`` that it may make.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def schemes(self) -> frozenset[str]: ...
+    @property
+    def event_kinds(self) -> frozenset[str]: ...
+
+    def verify(self, inbound: Inbound, auth: AuthConfig, secrets: Sequence[str], now: datetime) -> None:
+        """
+        Prove the inbound authentic; *secrets* are the resolved values of ``auth.secrets``.
+
+        Raises:
+            SignatureInvalid: It is not; whatever a hostile header or body makes a library raise ends here too.
+        """
+        ...
+
+    def normalise(self, inbound: Inbound, config: SourceConfig) -> Sequence[Statement]:
+        """
+        Read the statements out of an authentic inbound, in their order; () where it states nothing (a ping).
+
+        Raises:
+            PayloadNotUnderstood: The body is not of a form that this source reads.
+        """
+        ...
+
+    def delivery_id(self, inbound: Inbound) -> str:
+        """Name the delivery, the same over all its retries; "" where the sender gives no such id."""
+        ...
+
+
+class Provider(Protocol):
+    """
+    One status page at one hosting service.
+
+    Attributes:
+        supports: Every action that the service has a word for.
+    """
+
+    @property
+    def supports(self) -> frozenset[ActionKind]: ...
+
+    def directory(self) -> Directory:
+        """
+        Resolve the page and our component names against the service.
+
+        Raises:
+            ConfigError: A name is unknown or ambiguous; all problems at once.
+            ProviderUnavailable: The service could not be read.
+        """
+        ...
+
+    def ongoing(self, directory: Directory) -> Sequence[RemoteIncident]:
+        """
+        List the page's incidents that are not resolved.
+
+        Raises:
+            ProviderUnavailable: The service could not be read.
+        """
+        ...
+
+    def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
+        """
+        Show the object that actions of *kind* write to; None where the page has none of this id.
+
+        Raises:
+            ProviderUnavailable: The service could not be read.
+        """
+        ...
+
+    def request(self, action: Action, directory: Directory) -> Request:
+        """
+        Build the exact bytes of a write. Pure.
+
+        Raises:
+            EvaluationFailed: The action names a component that the page no longer has.
+        """
+        ...
+
+    def send(self, action: Action, request: Request) -> Outcome:
+        """Send once, on a fresh connection, within the deadline; every failure is an outcome, never an exception."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """
+    An inbound ready to be recorded.
+
+    Args:
+        delivery: Unique among deliveries of its source; None where repeats cannot be told from news.
+        statements: How many it makes.
+        unparsed: Why it could not be understood, or "".
+    """
+
+    inbound: Inbound
+    delivery: str | None
+    statements: int
+    unparsed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of an entry: its place in the inbox, or of the one that it repeats."""
+
+    seq: int
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """
+    An inbound after react.
+
+    Args:
+        state: "done" or "parked".
+        detail: Why it is parked, or "".
+    """
+
+    seq: int
+    state: str = "done"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One statement for the history: what was said in which inbound and what it changed, for people."""
+
+    inbound_seq: int
+    position: int
+    event: Event
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One line of history: what was decided about an aggregate, why, for people."""
+
+    aggregate: str
+    at: datetime
+    cause: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """
+    What a step submits: rows, and the versions that they were read at.
+
+    Every episode and signal carries the version it was read at (0: new); the ledger refuses the whole commit with
+    Conflict when one of them has another by now, and stores version + 1. Changes of actions and attempts always
+    travel with their episode.
+
+    Args:
+        actions: Every action that is new or changed; those of an episode's ``actions`` that did not change need not.
+        wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on.
+        now: The time of the commit.
+    """
+
+    now: datetime
+    handled: Sequence[Handled] = ()
+    heard: Sequence[Heard] = ()
+    signals: Sequence[Signal] = ()
+    episodes: Sequence[Episode] = ()
+    actions: Sequence[Action] = ()
+    attempts: Sequence[Attempt] = ()
+    decisions: Sequence[Decision] = ()
+    notices: Sequence[Notice] = ()
+    wakes: Sequence[tuple[str, str]] = ()
+    revisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Committer(Protocol):
+    """Takes the commits of all steps."""
+
+    def commit(self, commit: Commit) -> None:
+        """
+        Store all of it or nothing; return when it is on disk.
+
+        Raises:
+            Conflict: Something was changed since it was read.
+            LedgerUnavailable: The ledger cannot take it now.
+        """
+        ...
+
+
+class Inbox(Protocol):
+    """Inbounds, from receipt until they were reacted to."""
+
+    def record(self, entry: Entry, done: Callable[[Recorded | Exception], None]) -> None:
+        """
+        Queue an entry; *done* is called once it is on disk, or failed, from any thread.
+
+        Raises:
+            Overloaded: Too many inbounds wait to be recorded or to be reacted to.
+        """
+        ...
+
+    def pending(self, limit: int) -> Sequence[Inbound]:
+        """Give the oldest inbounds that wait for react, at most *limit*, in order of receipt."""
+        ...
+
+
+class Episodes(Protocol):
+    """Signals and the episodes that they belong to."""
+
+    def signals(self, ids: Collection[SignalId]) -> Mapping[SignalId, Signal]:
+        """Give those of the signals that are known."""
+        ...
+
+    def scope(self, source: str, scope: str) -> Sequence[Signal]:
+        """Give the firing signals of a sender's group."""
+        ...
+
+    def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
+        """Give the newest episode of each key (``episode_key``) that has one, live or ended."""
+        ...
+
+    def joined(self, ids: Collection[SignalId]) -> Sequence[Episode]:
+        """Give the live episodes that any of the signals is a member of."""
+        ...
+
+    def get(self, episode_id: str) -> Episode | None:
+        """Give one episode."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> Sequence[Episode]:
+        """Give episodes whose ``wake_at`` has come, the earliest first."""
+        ...
+
+    def next_wake(self) -> datetime | None:
+        """Give the earliest ``wake_at``."""
+        ...
+
+    def live(self, rule_ids: Collection[str], page: str) -> bool:
+        """Say whether any of the rules has a live episode on the page."""
+        ...
+
+    def revision(self, rule_hash: str) -> Mapping[str, Any] | None:
+        """Give the spec of a rule revision."""
+        ...
+
+
+class Outbox(Protocol):
+    """Actions, from decision until they are settled."""
+
+    def claim(self, now: datetime, lease: timedelta, pages: Collection[str]) -> Action | None:
+        """
+        Lease the next action that may be worked on: queued, unknown, or sending with a lapsed lease; due; of one of
+        the pages; the first unsettled one of its aggregate. Resolves come first, then the oldest.
+        """
+        ...
+
+    def release(self, action_id: str, not_before: datetime) -> None:
+        """Give a lease back without a verdict."""
+        ...
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Give the earliest time at which ``claim`` may find something."""
+        ...
+
+    def attempts(self, action_id: str) -> Sequence[Attempt]:
+        """Give every attempt at an action, the oldest first."""
+        ...
+
+    def own_updates(self, remote_id: str) -> frozenset[str]:
+        """Give the page's ids of every post that we are known to have made on one object."""
+        ...
+
+    def unsettled_creates(self, page: str) -> Sequence[Action]:
+        """Give the creates on a page whose outcome is not known."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what happens; names and label values come from closed sets."""
+
+    def count(self, name: str, by: int = 1, **labels: str) -> None:
+        """Add *by* to the counter ``statusbridge_<name>_total``."""
+        ...
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        """Add one measurement to the histogram ``statusbridge_<name>_seconds``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """
+    One action as ``history`` shows it.
+
+    Args:
+        said_at: When the page had it; None while it has not.
+        attempts: How many tries were made.
+        causes: What led to it, for people.
+    """
+
+    action: Action
+    episode: str
+    rule_id: str
+    number: int
+    group: Mapping[str, str]
+    said_at: datetime | None
+    update_id: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Everything about one episode, each list oldest first."""
+
+    episode: Episode
+    heard: Sequence[tuple[datetime, Heard]]
+    decisions: Sequence[Decision]
+    actions: Sequence[HistoryLine]
+    attempts: Sequence[Attempt]
+
+
+class Queries(Protocol):
+    """What people and programs ask of the ledger; never needed by a step."""
+
+    def history(self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100) -> Sequence[
+        HistoryLine
+    ]:
+        """Give actions, the newest first."""
+        ...
+
+    def story(self, reference: str) -> Story | None:
+        """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous."""
+        ...
+
+    def totals(self) -> Mapping[str, int]:
+        """
+        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``, ``events``, ``signals_firing``,
+        ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and ``actions_done_<kind>``.
+        """
+        ...
+
+    def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
+        """Give notices, the newest first."""
+        ...
