@@ -244,6 +244,8 @@ class Signal:
         stamp: Orders statements: the sender's stamp, clamped to the receipt; or the receipt.
         since: When we heard that the status is what it is.
         over: Start of the newest occurrence known to be over; a firing statement of it is a repeat.
+        last_resolve: What sets this occurrence apart from the one before when starts do not: the newest resolve's stamp.
+        seq: Place in the inbox of the newest statement heard; orders statements that bear no stamp.
         version: How often it was committed; 0: never.
     """
 
@@ -251,6 +253,8 @@ class Signal:
     stamp: datetime
     since: datetime
     over: datetime | None = None
+    last_resolve: datetime | None = None
+    seq: int = 0
     version: int = 0
 
     @property
@@ -334,11 +338,13 @@ class Action:
         post: Why it is said.
         key: Idempotency key of a create, else "". Frozen once an attempt was made.
         remote_id: The page's object to write to; "" for creates, and while the create is unsettled.
+        update_id: The page's id of the post, once it is known.
         rule_hash: The rule revision that decided it.
         cause: What made us decide it, for people: an event, a time, a command.
         reason: Why it is in its state, for people.
         not_before: Earliest time of the next attempt.
         sends: Attempts whose first byte may have left.
+        clean_reads: How often the page was read after an unknown outcome, late enough, without finding it.
         tries: All attempts, also those that were not sent.
         bypass_existing: Somebody else's open incident no longer stops it.
         attach_to: The page's object of somebody else that an open is to be posted on; else "".
@@ -358,8 +364,10 @@ class Action:
     cause: str
     key: str = ""
     remote_id: str = ""
+    update_id: str = ""
     reason: str = ""
     sends: int = 0
+    clean_reads: int = 0
     tries: int = 0
     bypass_existing: bool = False
     attach_to: str = ""
@@ -436,6 +444,7 @@ class Episode:
         relayed: The text that was last relayed.
         relayed_stamp: The stamp of the newest statement that was relayed.
         hands_off: A person has taken over on the page.
+        fault: Why its rule could not be followed the last time, or "".
         next_seq: The next action's seq.
         wake_at: When to look at it again without a stimulus; None: never.
         actions: Its unsettled actions in order of seq.
@@ -465,6 +474,7 @@ class Episode:
     relayed: str = ""
     relayed_stamp: datetime | None = None
     hands_off: bool = False
+    fault: str = ""
     next_seq: int = 1
     wake_at: datetime | None = None
     actions: tuple[Action, ...] = ()
@@ -501,6 +511,7 @@ class Outcome:
         at: When it was known.
         published_at: The page's own time of the post, where it tells one.
         foreign: For FOREIGN: the page's object that stands in the way.
+        clean_read: For UNKNOWN: the page was read late enough and does not have it.
         differences: Where the page's echo differs from what we said, for people.
     """
 
@@ -513,6 +524,7 @@ class Outcome:
     update_id: str = ""
     published_at: datetime | None = None
     foreign: str = ""
+    clean_read: bool = False
     differences: tuple[str, ...] = ()
 
 

@@ -309,6 +309,11 @@ class Rule:
     place: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def identity(self) -> str:
+        """What episodes and idempotency keys know it by; survives a renaming."""
+        return self.was or self.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeTarget:

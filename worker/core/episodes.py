@@ -1,0 +1,410 @@
+"""
+The heart: what an episode does next.
+
+``decide`` is pure and level-triggered: it takes one stimulus into account and then asks, whatever the stimulus was,
+what the phase should be, what the page should say, and when to look again. Deciding twice changes nothing.
+This file holds the phases of ``incident:`` rules; ``core.relays`` those of ``relay:`` rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from worker.core import relays
+from worker.core.drafts import Context, Draft, Heard, Stimulus, Verdict, create_key, humanised, new_episode
+from worker.core.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    BackfillStep,
+    ComponentStatus,
+    Content,
+    Episode,
+    IncidentStatus,
+    Member,
+    Outcome,
+    Phase,
+    Post,
+    Result,
+    Severity,
+    Status,
+)
+from worker.core.ruleset import IncidentPlan, RelayPlan, TooShort
+from worker.core.words import Standing, words_for
+
+NOTHING = Verdict(episode=None, changed=False)
+
+
+def decide(
+    episode: Episode | None,
+    stimulus: Stimulus,
+    context: Context,
+    now: datetime,
+    *,
+    key: str = "",
+    group: Mapping[str, str] | None = None,
+) -> Verdict:
+    """
+    Decide what follows for one line of episodes.
+
+    Args:
+        episode: Its newest episode; None: there was none.
+        stimulus: What happened.
+        context: What else is known.
+        now: Aware, UTC.
+        key: Name of the line of episodes; needed where an episode may begin.
+        group: What the group is known by; needed where an episode may begin.
+
+    Returns:
+        With ``fault`` set where an expression or a template of the rule failed: the members are up to date then,
+        nothing else is decided, and the episode wakes soon to try again.
+    """
+    if context.rule is not None and isinstance(context.rule.plan, RelayPlan):
+        return relays.decide(episode, stimulus, context, now, key=key, group=group or {})
+    if isinstance(stimulus, Heard):
+        return _heard(episode, stimulus, context, now, key, group or {})
+    if episode is None:
+        return NOTHING
+    draft = Draft(episode, context, "the clock", now)
+    if isinstance(stimulus, Outcome):
+        draft.cause = f"outcome of {stimulus.action_id}"
+        action = draft.settle(stimulus)
+        if action is not None:
+            _after_outcome(draft, action, stimulus)
+    else:
+        draft.cause = stimulus.cause
+    draft.attempt(lambda: _reconcile(draft))
+    return draft.verdict()
+
+
+def _heard(
+    episode: Episode | None, heard: Heard, context: Context, now: datetime, key: str, group: Mapping[str, str]
+) -> Verdict:
+    live = episode is not None and episode.phase.live
+    if episode is not None and (live or _may_come_back(episode, context, now)):
+        draft = Draft(episode, context, heard.cause, now)
+        began = draft.join(heard.items)
+        if not live and began:
+            draft.say("fires again: back to open")
+            draft.set(phase=Phase.OPEN, ended_at=None, clearing_since=None, told_max_open=False, opened_at=now)
+    else:
+        if context.rule is None:
+            return NOTHING
+        fresh = new_episode(key, episode.number + 1 if episode else 1, group, context, now)
+        draft = Draft(fresh, context, heard.cause, now)
+        if not draft.join(heard.items):
+            return NOTHING
+        draft.say("held: first signal fires")
+    draft.attempt(lambda: _reconcile(draft))
+    return draft.verdict()
+
+
+def _may_come_back(episode: Episode, context: Context, now: datetime) -> bool:
+    """Whether a signal that fires now belongs to the ended episode: soon enough, or its end was never published."""
+    plan = context.rule.plan if context.rule else None
+    if episode.phase is not Phase.RESOLVED or not isinstance(plan, IncidentPlan) or episode.ended_at is None:
+        return False
+    if episode.hands_off:
+        return False
+    unsaid = any(a.kind is ActionKind.RESOLVE_INCIDENT and a.replaceable for a in episode.actions)
+    return unsaid or now - episode.ended_at < plan.reopen_within
+
+
+def _after_outcome(draft: Draft, action: Action, outcome: Outcome) -> None:
+    if action.post is Post.REOPEN and outcome.result is Result.REFUSED:
+        parked = next(a for a in draft.episode.actions if a.id == action.id)
+        draft.cancel(parked, f"the page does not reopen: {outcome.detail}; a new incident follows")
+        draft.notices.clear()
+        draft.set(known=None, remote_id="", touched=frozenset(), mailed=False, posted_at=None)
+
+
+def _reconcile(draft: Draft) -> None:
+    if draft.context.rule is None:
+        _rule_is_gone(draft)
+        return
+    step = _PHASES.get(draft.episode.phase)
+    if step is None:
+        draft.wake()
+        return
+    plan = draft.plan
+    assert isinstance(plan, IncidentPlan)
+    step(draft, plan, Standing(plan.impact, draft.episode.members.values()))
+
+
+def _rule_is_gone(draft: Draft) -> None:
+    if draft.episode.phase is Phase.HELD:
+        draft.say("dismissed: its rule is gone")
+        draft.set(phase=Phase.DISMISSED, ended_at=draft.now)
+    draft.wake()
+
+
+# -- held
+
+
+def _held(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    draft.set(rule_hash=draft.rule.hash)
+    if not standing.firing:
+        _dismiss(draft, plan, standing, "all clear before anything was public")
+        return
+    ready = draft.episode.held_since + plan.hold
+    if draft.now < ready:
+        draft.wake(ready)
+    elif muted_until := _muted(draft, standing):
+        draft.wake(muted_until)
+    elif draft.context.yielding:
+        draft.wake(draft.now + timedelta(minutes=1))
+    else:
+        draft.set(phase=Phase.OPEN, opened_at=draft.now)
+        _open(draft, plan, standing)
+
+
+def _muted(draft: Draft, standing: Standing) -> datetime | None:
+    """When muting ends; None where any component that is touched is not muted."""
+    touched = set(standing.components())
+    until = draft.context.muted_until
+    if until is None or not touched or not touched <= draft.context.muted or until <= draft.now:
+        return None
+    return until
+
+
+def _dismiss(draft: Draft, plan: IncidentPlan, standing: Standing, why: str) -> None:
+    for action in draft.episode.actions:
+        if action.state in (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL):
+            draft.notice("cleared_unpublished", f"{action.kind} ({action.id}) was {action.state} and is not needed any more: {why}")
+        draft.cancel(action, why)
+    if plan.too_short is TooShort.BACKFILL and not draft.episode.remote_id:
+        _backfill(draft, plan, standing)
+    draft.set(phase=Phase.DISMISSED, ended_at=draft.now)
+    draft.say(f"dismissed: {why}")
+    draft.wake()
+
+
+def _backfill(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    worst = Standing(plan.impact, (_as_firing(m) for m in standing.members))
+    started, ended = draft.episode.held_since, draft.now
+    steps = (
+        BackfillStep(
+            at=started,
+            incident_status=IncidentStatus.INVESTIGATING,
+            message=_text(draft, plan, worst, Post.OPEN),
+            components=worst.components(),
+        ),
+        BackfillStep(at=ended, incident_status=IncidentStatus.RESOLVED, message=_text(draft, plan, worst, Post.RESOLVE)),
+    )
+    content = Content(title=_title(draft, plan, worst), steps=steps)
+    draft.add(ActionKind.BACKFILL_INCIDENT, Post.BACKFILL, content, key=_key(draft, worst))
+
+
+def _as_firing(member: Member) -> Member:
+    signal = replace(member.signal, event=replace(member.signal.event, status=Status.FIRING))
+    return replace(member, signal=signal, cleared=False)
+
+
+# -- open
+
+
+def _open(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    if not standing.firing:
+        draft.set(phase=Phase.CLEARING, clearing_since=draft.now)
+        draft.say("all clear; waiting for quiet")
+        _clearing(draft, plan, standing)
+        return
+    wakes = [_max_open(draft, plan)]
+    if not draft.in_flight and not draft.episode.hands_off:
+        if draft.episode.known is None:
+            _first_post(draft, plan, standing)
+        elif draft.context.yielding:
+            wakes.append(draft.now + timedelta(minutes=1))
+        else:
+            wakes.append(_follow(draft, plan, standing))
+    draft.wake(*wakes)
+
+
+def _max_open(draft: Draft, plan: IncidentPlan) -> datetime | None:
+    opened = draft.episode.opened_at
+    if plan.max_open is None or opened is None or draft.episode.told_max_open:
+        return None
+    limit = opened + plan.max_open
+    if draft.now < limit:
+        return limit
+    draft.notice("max_open", f"open for {humanised(draft.now - opened)} and still firing; look whether it is true")
+    draft.set(told_max_open=True)
+    return None
+
+
+def _first_post(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    components = standing.components()
+    if any(action.kind is ActionKind.OPEN_INCIDENT and not action.replaceable for action in draft.episode.actions):
+        return
+    pending = draft.pending(ActionKind.OPEN_INCIDENT)
+    if pending is not None and pending.content.components == components:
+        return
+    content = Content(
+        title=_title(draft, plan, standing),
+        message=_text(draft, plan, standing, Post.OPEN),
+        incident_status=IncidentStatus.INVESTIGATING,
+        components=components,
+        notify=Post.OPEN in plan.notify,
+    )
+    due = pending.not_before if pending is not None else None
+    draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=_key(draft, standing), not_before=due)
+
+
+def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
+    """Bring the page up to what is true; give the time to look again."""
+    known = draft.episode.known
+    assert known is not None
+    wanted = standing.components(draft.episode.touched)
+    back = known.incident_status in (IncidentStatus.MONITORING, IncidentStatus.RESOLVED)
+    pending = draft.pending()
+    if not back and _same(wanted, known.components):
+        if pending is not None and pending.post is not Post.KEEPALIVE:
+            draft.cancel(pending, "the page says it already")
+        return _keepalive(draft, plan, standing, wanted)
+    post = _post_for(known.incident_status, known.components, wanted)
+    if pending is not None:
+        if pending.post is post and pending.content.components == wanted:
+            return None
+    elif post is not Post.REOPEN and (later := _gap(draft, plan)):
+        return later
+    _update(draft, plan, standing, post, IncidentStatus.INVESTIGATING, wanted)
+    return None
+
+
+def _same(wanted: Mapping[str, ComponentStatus], known: Mapping[str, ComponentStatus]) -> bool:
+    names = wanted.keys() | known.keys()
+    good = ComponentStatus.OPERATIONAL
+    return all(wanted.get(name, good) is known.get(name, good) for name in names)
+
+
+def _post_for(
+    status: IncidentStatus, known: Mapping[str, ComponentStatus], wanted: Mapping[str, ComponentStatus]
+) -> Post:
+    if status is IncidentStatus.RESOLVED:
+        return Post.REOPEN
+    worse = any(wanted[name].rank > known.get(name, ComponentStatus.OPERATIONAL).rank for name in wanted)
+    return Post.WORSEN if worse or status is IncidentStatus.MONITORING else Post.IMPROVE
+
+
+def _gap(draft: Draft, plan: IncidentPlan) -> datetime | None:
+    posted = draft.episode.posted_at
+    later = posted + plan.min_gap if posted else draft.now
+    return later if later > draft.now else None
+
+
+def _keepalive(
+    draft: Draft, plan: IncidentPlan, standing: Standing, wanted: Mapping[str, ComponentStatus]
+) -> datetime | None:
+    keepalive, episode = plan.keepalive, draft.episode
+    if keepalive is None or episode.posted_at is None or episode.keepalives >= keepalive.times:
+        return None
+    due = episode.posted_at + keepalive.every
+    if draft.now < due:
+        return due
+    if draft.pending() is None and episode.known is not None:
+        _update(draft, plan, standing, Post.KEEPALIVE, episode.known.incident_status, wanted)
+    return None
+
+
+def _update(
+    draft: Draft,
+    plan: IncidentPlan,
+    standing: Standing,
+    post: Post,
+    status: IncidentStatus,
+    components: Mapping[str, ComponentStatus],
+) -> None:
+    notify = (Post.OPEN if post is Post.REOPEN else post) in plan.notify
+    message = _text(draft, plan, standing, post)
+    content = Content(message=message, incident_status=status, components=components, notify=notify)
+    draft.add(ActionKind.UPDATE_INCIDENT, post, content)
+
+
+# -- clearing
+
+
+def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    since = draft.episode.clearing_since
+    assert since is not None
+    if standing.firing:
+        draft.set(phase=Phase.OPEN, clearing_since=None)
+        draft.say("fires again during quiet")
+        _open(draft, plan, standing)
+        return
+    ends = since + plan.quiet
+    if draft.in_flight:
+        draft.wake(max(ends, draft.now + timedelta(minutes=1)))
+    elif draft.now < ends:
+        draft.wake(ends, _monitoring(draft, plan, standing))
+    elif not draft.context.canary_well:
+        draft.wake(draft.now + timedelta(minutes=1))
+    else:
+        _resolve(draft, plan, standing)
+
+
+def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
+    known = draft.episode.known
+    if Post.MONITORING not in plan.say or known is None or draft.episode.hands_off:
+        return None
+    pending = draft.pending()
+    if known.incident_status is IncidentStatus.MONITORING or (pending and pending.post is Post.MONITORING):
+        return None
+    if pending is None and (later := _gap(draft, plan)):
+        return later
+    wanted = standing.components(draft.episode.touched)
+    _update(draft, plan, standing, Post.MONITORING, IncidentStatus.MONITORING, wanted)
+    return None
+
+
+def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    if any(a.state is ActionState.HELD and not a.replaceable and a.kind.creates for a in draft.episode.actions):
+        draft.notice("resolve_waits", "all clear, but whether the page has the incident is not known; look and dismiss", Severity.ERROR)
+        draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
+    elif draft.episode.known is None:
+        _dismiss(draft, plan, standing, "all clear before it was published")
+        return
+    else:
+        draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
+        if draft.episode.hands_off:
+            draft.notice("resolve_by_hand", "all clear, but a person has taken over on the page: resolve it there", Severity.ERROR)
+        else:
+            notify = Post.RESOLVE in plan.notify and draft.episode.mailed
+            message = _text(draft, plan, standing, Post.RESOLVE)
+            content = Content(message=message, incident_status=IncidentStatus.RESOLVED, notify=notify)
+            draft.add(ActionKind.RESOLVE_INCIDENT, Post.RESOLVE, content)
+    draft.say("resolved")
+    draft.wake()
+
+
+_PHASES = {Phase.HELD: _held, Phase.OPEN: _open, Phase.CLEARING: _clearing}
+
+
+# -- words
+
+_SAID_AS = {Post.REOPEN: Post.OPEN}
+
+
+def _text(draft: Draft, plan: IncidentPlan, standing: Standing, post: Post) -> str:
+    said_as = _SAID_AS.get(post, post)
+    template = plan.keepalive.text if post is Post.KEEPALIVE and plan.keepalive else plan.say[said_as]
+    return template.render(_words(draft, standing))
+
+
+def _title(draft: Draft, plan: IncidentPlan, standing: Standing) -> str:
+    return plan.title.render(_words(draft, standing))
+
+
+def _words(draft: Draft, standing: Standing) -> Mapping[str, object]:
+    leading = standing.leading()
+    assert leading is not None
+    components = standing.components() or standing.components(draft.episode.touched)
+    speakers = standing.firing or standing.members
+    return words_for(draft.rule, draft.episode, leading.signal.event, speakers, components, draft.context, draft.now)
+
+
+def _key(draft: Draft, standing: Standing) -> str:
+    leading = standing.leading()
+    assert leading is not None
+    return create_key(draft.rule, draft.episode.page, draft.episode.group, leading.signal)

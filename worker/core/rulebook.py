@@ -1,0 +1,86 @@
+"""
+A rule set in use: found by id and by event, together with the older revisions that live episodes still follow.
+
+Pure but for two caches that depend on content alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from worker.core.drafts import Context
+from worker.core.matching import RuleIndex
+from worker.core.model import Episode, Phase, PublishMode
+from worker.core.ruleset import IncidentPlan, Rule, RuleSet
+
+_STRICTNESS = {PublishMode.AUTO: 0, PublishMode.APPROVE: 1, PublishMode.SHADOW: 2}
+
+
+class RuleBook:
+    """
+    Args:
+        rules: A loaded set.
+        compile_revision: Makes a rule from its stored ``spec``.
+    """
+
+    def __init__(self, rules: RuleSet, compile_revision: Callable[[Mapping[str, Any]], Rule]) -> None:
+        self.rules = rules
+        self.index = RuleIndex(rules.rules)
+        self._compile = compile_revision
+        self._by_identity = {rule.identity: rule for rule in rules.rules}
+        self._by_hash = {rule.hash: rule for rule in rules.rules}
+        self._identities = {rule.id: rule.identity for rule in rules.rules}
+        self._names = {name: {ours: ref.name or ref.group for ours, ref in page.components.items()} for name, page in rules.pages.items()}
+        self.dependents: dict[str, set[str]] = {}
+        for rule in rules.rules:
+            for other in self.yields_to(rule):
+                self.dependents.setdefault(other, set()).add(rule.identity)
+
+    def yields_to(self, rule: Rule) -> tuple[str, ...]:
+        """Give the identities of the rules that *rule* yields to."""
+        if not isinstance(rule.plan, IncidentPlan):
+            return ()
+        return tuple(self._identities.get(name, name) for name in rule.plan.yield_to)
+
+    def current(self, identity: str) -> Rule | None:
+        """Give the rule in force."""
+        return self._by_identity.get(identity)
+
+    def revision(self, rule_hash: str) -> Mapping[str, Mapping[str, Any]]:
+        """Give a rule revision as the ledger keeps it, under its hash; {} where it is not known here."""
+        rule = self._by_hash.get(rule_hash)
+        return {rule_hash: rule.spec} if rule else {}
+
+    def followed_by(self, episode: Episode, revision: Callable[[str], Mapping[str, Any] | None]) -> Rule | None:
+        """
+        Give the rule that an episode follows: a held one the current, any other the revision that opened it.
+
+        Args:
+            revision: Gives the stored spec of a rule hash.
+        """
+        current = self._by_identity.get(episode.rule_id)
+        if episode.phase is Phase.HELD:
+            return current
+        if episode.rule_hash not in self._by_hash:
+            spec = revision(episode.rule_hash)
+            if spec is None:
+                return current
+            self._by_hash[episode.rule_hash] = self._compile(spec)
+        return self._by_hash[episode.rule_hash]
+
+    def context(self, rule: Rule | None, page: str, yielding: Callable[[tuple[str, ...], str], bool]) -> Context:
+        """Collect what decide may know about a rule and a page."""
+        config = self.rules.pages.get(page)
+        ceiling = config.publish if config else PublishMode.AUTO
+        if rule is None or rule.plan is None:
+            return Context(rule=None, page=page)
+        yields = self.yields_to(rule)
+        return Context(
+            rule=rule,
+            page=page,
+            page_name=config.page if config else page,
+            publish=max(ceiling, rule.plan.publish, key=_STRICTNESS.__getitem__),
+            names=self._names.get(page, {}),
+            yielding=", ".join(yields) if yields and yielding(yields, page) else "",
+        )

@@ -1,0 +1,101 @@
+"""
+How statements about one signal settle into what is true of it.
+
+A source either stamps every statement (then the stamp orders them, whatever the order of arrival) or none
+(then the inbox does). Repeats and late statements change nothing. This file may not know rules or episodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from worker.core.model import Event, Signal, Status, digest
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far a sender's clock may run ahead before its stamps are cut to the receipt, so that one cannot block all later ones."""
+
+
+class Change(StrEnum):
+    """What a statement did to its signal."""
+
+    NEWS = "news"
+    REPEAT = "repeat"
+    STALE = "stale"
+    REMARK = "remark"  # neither fires nor resolves
+
+
+def settle(signal: Signal | None, event: Event, received_at: datetime, seq: int) -> tuple[Signal | None, Change]:
+    """
+    Take a statement into account.
+
+    Args:
+        signal: What is known so far; None: nothing.
+        event: The statement.
+        received_at: When its inbound was received.
+        seq: The place of its inbound in the inbox.
+
+    Returns:
+        What is known now, and what the statement changed. None only for a remark about an unknown signal.
+    """
+    if event.status is Status.INFO:
+        return signal, Change.REMARK
+    stamp = _stamp(event, received_at)
+    if signal is None:
+        return _merged(None, event, stamp, received_at, seq), Change.NEWS
+    if event.occurred_at is not None:
+        change = _by_stamp(signal, event, stamp)
+    else:
+        change = _by_receipt(signal, event, seq)
+    if change is not Change.NEWS:
+        return signal, change
+    if event.occurred_at is not None and not _supersedes(signal, event, stamp):
+        return signal, Change.NEWS
+    return _merged(signal, event, stamp, received_at, seq), Change.NEWS
+
+
+def _stamp(event: Event, received_at: datetime) -> datetime:
+    if event.occurred_at is None:
+        return received_at
+    return event.occurred_at if event.occurred_at <= received_at + CLOCK_SKEW else received_at
+
+
+def _by_stamp(signal: Signal, event: Event, stamp: datetime) -> Change:
+    if stamp < signal.stamp:
+        return Change.STALE
+    return Change.REPEAT if event == signal.event else Change.NEWS
+
+
+def _by_receipt(signal: Signal, event: Event, seq: int) -> Change:
+    if seq < signal.seq:
+        return Change.STALE
+    if event == signal.event:
+        return Change.REPEAT
+    started, known = event.started_at, signal.event.started_at
+    if event.status is Status.FIRING and started and signal.over and started <= signal.over:
+        return Change.REPEAT
+    if event.status is Status.RESOLVED and started and known and started < known:
+        return Change.STALE
+    return Change.NEWS
+
+
+def _supersedes(signal: Signal, event: Event, stamp: datetime) -> bool:
+    """Whether *event* wins over what is known; of two with one stamp always the same wins, in any order of arrival."""
+    return (stamp, *_tie(event)) > (signal.stamp, *_tie(signal.event))
+
+
+def _tie(event: Event) -> tuple[bool, str]:
+    return event.status is Status.RESOLVED, digest(asdict(event))
+
+
+def _merged(signal: Signal | None, event: Event, stamp: datetime, received_at: datetime, seq: int) -> Signal:
+    same_status = signal is not None and signal.event.status is event.status
+    since = signal.since if signal is not None and same_status else received_at
+    over, last_resolve = (signal.over, signal.last_resolve) if signal else (None, None)
+    if event.status is Status.RESOLVED:
+        ended = event.started_at or (signal.event.started_at if signal else None)
+        over = max(filter(None, (over, ended)), default=None)
+        last_resolve = None if event.occurred_at is None and ended else stamp
+    merged = Signal(event=event, stamp=stamp, since=since, over=over, last_resolve=last_resolve, seq=seq)
+    return replace(merged, version=signal.version) if signal else merged

@@ -1,0 +1,115 @@
+"""The file format of ``pages`` and ``notices``. What belongs here: form only; names are checked in ``core.rules``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from worker.core.model import PublishMode
+from worker.core.spec.matches import MatchValue
+from worker.core.spec.scalars import (
+    ComponentName,
+    Duration,
+    Flag,
+    Line,
+    Rate,
+    Secret,
+    Short,
+    Strict,
+    Text,
+    must,
+    parse_duration,
+    parse_rate,
+)
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _address(value: str) -> str:
+    """Accept ``https://host[/path]``; plain http only where the bytes stay on this machine."""
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        raise must("must be an address like https://api.example.com") from None
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise must("must be an address without user, password, `?` and `#`")
+    if not host or parts.scheme not in ("http", "https"):
+        raise must("must be an address like https://api.example.com")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise must("must begin with https://, or the API key would travel in the clear; http:// is for localhost only")
+    return value.rstrip("/")
+
+
+Address = Annotated[Line, AfterValidator(_address)]
+
+
+class ComponentSpec(Strict):
+    """Which of the page's components is meant."""
+
+    name: Line | None = Field(None, description='Its name, "Group / Name" or id, as the page has it.')
+    group: Line | None = Field(None, description="The name of a group: all of its components are meant.")
+
+
+def _widen_component(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class LimitsSpec(Strict):
+    """Brakes on what reaches the page, kept in the ledger."""
+
+    incidents: Rate = Field(
+        parse_rate("3 per 10m"), description="New incidents; more of them wait for approval. Default: 3 per 10m."
+    )
+    updates: Rate = Field(
+        parse_rate("6 per 1h"), description="Updates of an incident; more are delayed and merged. Default: 6 per 1h."
+    )
+    mails: Rate = Field(
+        parse_rate("4 per 1h"), description="Posts that mail subscribers; more are published silently. Default: 4 per 1h."
+    )
+
+
+class AdoptSpec(Strict):
+    """Windows that people made on the page itself, and that are to be moved along."""
+
+    title: MatchValue = Field(description="Which windows: matched against their name, as in `match`. Required.")
+    start: Text = Field(description="The text posted when such a window starts. Required.")
+    complete: Text = Field(description="The text posted when it is complete. Required.")
+    notify: Flag = Field(False, description="Whether these posts mail the subscribers. Default: false.")
+
+
+class PageSpec(Strict):
+    """A status page."""
+
+    provider: Line = Field(description="The service that hosts the page. Required.")
+    page: Line = Field(description="The page's name or id at the provider. Required.")
+    api_key: Secret | None = Field(
+        None, description="The key to write with, ${NAME} or ${file:/path}. Default: none, for providers that need none."
+    )
+    base_url: Address | None = Field(None, description="The address of the provider's API. Default: the provider's own.")
+    publish: PublishMode = Field(
+        description="How far anything on this page may go by itself, a ceiling over all rules: `auto` publishes, "
+        "`approve` waits for a person where the rule says so, `shadow` only records what would be said. Required."
+    )
+    components: dict[ComponentName, Annotated[ComponentSpec, Short(_widen_component, {"type": "string"})]] = Field(
+        default_factory=dict,
+        description="Our names to the page's components: a name, \"Group / Name\", an id, or {group: Name}. Default: none.",
+    )
+    settle: Duration = Field(
+        parse_duration("2m"),
+        description="How long a request that timed out may still be applied by the provider. Default: 2m.",
+    )
+    limits: LimitsSpec = Field(default_factory=LimitsSpec, description="Brakes. Default: as listed there.")
+    adopt_maintenance: AdoptSpec | None = Field(
+        None, description="Also advance the maintenance windows that people made on the page. Default: no."
+    )
+
+
+class NoticeSpec(Strict):
+    """Where notices to the team go."""
+
+    webhook: Secret = Field(description="The address to post notices to, ${NAME} or ${file:/path}. Required.")
+
+

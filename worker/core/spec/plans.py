@@ -1,0 +1,268 @@
+"""The file format of ``incident`` and ``relay``, and of their defaults. What belongs here: form only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from worker.core.model import ComponentStatus, PublishMode
+from worker.core.ruleset import Existing, TooShort
+from worker.core.spec.scalars import (
+    Age,
+    Cel,
+    ComponentName,
+    Count,
+    Duration,
+    Id,
+    Ids,
+    Line,
+    Short,
+    Span,
+    Strict,
+    Text,
+    must,
+    parse_duration,
+    what,
+)
+
+WORSEN = "The impact has grown. We are still investigating."
+IMPROVE = "Some of the affected services have recovered. We are still working on the rest."
+
+ImpactStatus = Literal["operational", "degraded_performance", "partial_outage", "full_outage"]
+IncidentPost = Literal["open", "worsen", "improve", "monitoring", "keepalive", "resolve"]
+RelayPost = Literal["open", "relay", "resolve"]
+
+
+def _widen_statuses(value: object) -> object:
+    if value == ComponentStatus.UNDER_MAINTENANCE:
+        raise must("must not be `under_maintenance`: that is what `maintenance` says of components")
+    return {"*": value} if isinstance(value, str) else value
+
+
+Statuses = Annotated[
+    dict[Line, ImpactStatus],
+    Short(_widen_statuses, {"enum": [status for status in ComponentStatus if status is not ComponentStatus.UNDER_MAINTENANCE]}),
+]
+"""One status, or {severity: status}; the severity "*" is any other."""
+
+
+class ChosenComponent(Strict):
+    """A component that each signal chooses."""
+
+    from_: Cel = Field(alias="from", description="CEL to our name of a component, asked of each signal. Required.")
+    status: Statuses = Field(description="Its status, or {severity: status}. Required.")
+
+
+def _components_form(value: object) -> str:
+    return "#chosen" if isinstance(value, ChosenComponent) or (isinstance(value, Mapping) and "from" in value) else "#named"
+
+
+def _component_map(value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise must(f"must be a map of components to statuses, such as {{checkout: full_outage}}, not {what(value)}")
+    return value
+
+
+Components = Annotated[
+    Annotated[ChosenComponent, Tag("#chosen")]
+    | Annotated[dict[ComponentName, Statuses], BeforeValidator(_component_map), Tag("#named")],
+    Discriminator(_components_form),
+]
+
+
+class ApproveSpec(Strict):
+    """What waits for a person while `publish` is `approve`."""
+
+    posts: tuple[Literal["open", "worsen", "improve", "monitoring", "keepalive"], ...] = Field(
+        ("open", "worsen"),
+        description="The posts that wait; `open` includes reopening and backfilling. Default: [open, worsen].",
+    )
+    deadline: Span | None = Field(None, description="How long they wait. Default: for ever.")
+    on_expiry: Literal["hold", "drop", "publish"] = Field(
+        "hold", description="After the deadline: `hold` keeps it for a person, `drop` says nothing, `publish` says it. Default: hold."
+    )
+
+    @model_validator(mode="after")
+    def _expires(self) -> Self:
+        if self.on_expiry != "hold" and self.deadline is None:
+            raise must(f"needs a `deadline`, or `on_expiry: {self.on_expiry}` never comes to pass")
+        return self
+
+
+class RelayApproveSpec(ApproveSpec):
+    """What waits for a person while `publish` is `approve`."""
+
+    posts: tuple[Literal["open", "relay"], ...] = Field(  # type: ignore[assignment]  # other words, same meaning
+        ("open", "relay"), description="The posts that wait. Default: [open, relay]."
+    )
+
+
+class KeepaliveSpec(Strict):
+    """A text to post while nothing else is said."""
+
+    every: Span = Field(description="How long nothing must have been said. Required.")
+    times: Count = Field(description="How often in a row at most. Required.")
+    text: Text = Field(description="The text. Required.")
+
+
+class SayCommon(Strict):
+    """The texts of an incident that have defaults."""
+
+    worsen: Text = Field(WORSEN, description=f"Posted when any component is worse. Default: {WORSEN}")
+    improve: Text = Field(IMPROVE, description=f"Posted when none is worse and some are better. Default: {IMPROVE}")
+    monitoring: Text | None = Field(None, description="Posted when all is clear, while `quiet` runs. Default: nothing is posted.")
+    keepalive: KeepaliveSpec | None = Field(None, description="A text to post while nothing else is said. Default: none.")
+
+
+class SayDefaults(SayCommon):
+    """The texts of an incident, where a rule gives none."""
+
+    open: Text | None = Field(None, description="Posted when the incident opens.")
+    resolve: Text | None = Field(None, description="Posted when it is resolved.")
+
+
+class SaySpec(SayCommon):
+    """The texts of an incident."""
+
+    open: Text = Field(description="Posted when the incident opens. Required.")
+    resolve: Text = Field(description="Posted when it is resolved. Required.")
+
+
+class PublishingSpec(Strict):
+    """How far a rule's posts may go, for incidents and relays alike."""
+
+    existing: Existing = Field(
+        Existing.HOLD,
+        description="When somebody else's incident is open on one of the components: `hold` asks a person, `attach` posts "
+        "on that incident, `open` opens ours beside it. Default: hold.",
+    )
+    publish: PublishMode = Field(
+        PublishMode.AUTO,
+        description="`auto`, `approve` or `shadow`; the stricter of this and the page's `publish` counts. Default: auto.",
+    )
+
+
+class IncidentCommon(PublishingSpec):
+    """What an incident has a default for."""
+
+    hold: Duration = Field(
+        parse_duration("3m"), description="How long something must fire before anything is public. Default: 3m."
+    )
+    quiet: Duration = Field(
+        parse_duration("10m"), description="How long all must be clear before the incident is resolved. Default: 10m."
+    )
+    reopen_within: Duration = Field(
+        parse_duration("0s"),
+        description="Fires again this soon after the end: the same incident is reopened on the page. Default: 0s, never.",
+    )
+    min_gap: Duration = Field(
+        parse_duration("5m"),
+        description="Least time between two updates; what changes in between is said once. Default: 5m.",
+    )
+    max_open: Age = Field(
+        timedelta(hours=24), description="Open for so long: the team gets a notice, the page nothing. `never` is allowed. Default: 24h."
+    )
+    yield_to: tuple[Id, ...] = Field(
+        (), description="Rules: while one of them has a live incident on the same page, this one keeps still. Default: []."
+    )
+    approve: ApproveSpec = Field(default_factory=ApproveSpec, description="What waits for a person. Default: as listed there.")
+    notify: tuple[IncidentPost, ...] = Field(
+        ("open", "resolve"),
+        description="Which posts mail the subscribers; `resolve` only if the opening did. Default: [open, resolve].",
+    )
+    too_short: TooShort = Field(
+        TooShort.SKIP,
+        description="Cleared during `hold`: `skip` says nothing, `backfill` makes a retrospective incident that mails nobody. "
+        "Default: skip.",
+    )
+
+
+class IncidentDefaults(IncidentCommon):
+    """`defaults.incident`: what every `incident` has where it says nothing else."""
+
+    page: Ids | None = Field(None, description="The page, or a list of pages.")
+    components: Components | None = Field(None, description="Which components, and how bad.")
+    title: Text | None = Field(None, description="The incident's name.")
+    say: SayDefaults | None = Field(None, description="The texts; merged with those of the rule, text by text.")
+
+
+class IncidentSpec(IncidentCommon):
+    """An incident that this rule opens, keeps up to date and resolves."""
+
+    merged: ClassVar[frozenset[str]] = frozenset({"say", "approve"})
+
+    page: Ids = Field(description="The page, or a list of pages: each gets an incident of its own. Required.")
+    components: Components = Field(
+        description="Component to status, or to {severity: status}; or {from: CEL, status: …}. The worst over all firing signals "
+        "is shown; a signal that no status fits does not count. {} is an incident without components. Required."
+    )
+    title: Text = Field(description="The incident's name, at most 200 characters when rendered. Required.")
+    say: SaySpec = Field(description="The texts, each at most 4,096 characters when rendered. Required.")
+
+
+class RelayCommon(PublishingSpec):
+    """What a relay has a default for."""
+
+    approve: RelayApproveSpec = Field(
+        default_factory=RelayApproveSpec, description="What waits for a person. Default: as listed there."
+    )
+    notify: tuple[RelayPost, ...] = Field(
+        ("open", "resolve"),
+        description="Which posts mail the subscribers; `resolve` only if the opening did. Default: [open, resolve].",
+    )
+
+
+class RelayDefaults(RelayCommon):
+    """`defaults.relay`: what every `relay` has where it says nothing else."""
+
+    page: Ids | None = Field(None, description="The page, or a list of pages.")
+    components: Components | None = Field(None, description="Which components, and how bad.")
+    title: Text | None = Field(None, description="The incident's name.")
+    text: Text | None = Field(None, description="What is posted.")
+    status: dict[Line, Literal["investigating", "identified", "monitoring"]] | None = Field(
+        None, description="Upstream status name to page status."
+    )
+    resolve_on: tuple[Line, ...] | None = Field(None, description="Upstream categories that end the incident.")
+    resolve: dict[Line, Text] | Text | None = Field(None, description="The text at the end.")
+
+
+def _widen_resolve(value: object) -> object:
+    return {"*": value} if isinstance(value, str) or (isinstance(value, Mapping) and set(value) == {"template"}) else value
+
+
+_ResolveTexts = Annotated[dict[Line, Text], Short(_widen_resolve, {"type": "string"})]
+
+
+class RelaySpec(RelayCommon):
+    """An incident that people run upstream, and whose words the page follows."""
+
+    merged: ClassVar[frozenset[str]] = frozenset({"approve"})
+
+    page: Ids = Field(description="The page, or a list of pages. Required.")
+    title: Text = Field(description="The incident's name, at most 200 characters when rendered. Required.")
+    text: Text = Field(description="What is posted for each statement; rendered empty: nothing is posted. Required.")
+    components: Components = Field(default_factory=dict, description="As in `incident`. Default: {}, no component is touched.")
+    status: dict[Line, Literal["investigating", "identified", "monitoring"]] = Field(
+        description="Upstream status name to page status; other names change nothing. Required."
+    )
+    resolve_on: tuple[Line, ...] = Field(description="Upstream categories that end the incident. Required.")
+    resolve: _ResolveTexts = Field(
+        description='The text at the end, or {category: text}; the category "*" is any other. Required.'
+    )
+
+    @model_validator(mode="after")
+    def _every_end_has_words(self) -> Self:
+        if not self.resolve_on:
+            raise must("needs at least one category in `resolve_on`, or its incident never ends")
+        unknown = sorted(self.resolve.keys() - {"*", *self.resolve_on})
+        if unknown:
+            raise must(f"has a `resolve` text for `{unknown[0]}`, which is not in `resolve_on`")
+        silent = [each for each in self.resolve_on if each not in self.resolve] if "*" not in self.resolve else []
+        if silent:
+            raise must(f"has no `resolve` text for `{silent[0]}`; add one, or one for \"*\"")
+        return self
+
+

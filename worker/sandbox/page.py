@@ -1,0 +1,170 @@
+"""
+The public page as customers would see it: words and times for the templates, and nothing else.
+
+All text on it comes from elsewhere and is escaped; Markdown is shown as plain paragraphs, never as markup.
+This file decides nothing: what is ongoing and how bad it is, the model says.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from worker.sandbox.model import (
+    COMPLETE,
+    IN_PROGRESS,
+    OPERATIONAL,
+    SCHEDULED,
+    Component,
+    Group,
+    Incident,
+    Maintenance,
+    Page,
+    SubPage,
+    Update,
+    worst,
+)
+from worker.sandbox.shapes import public_url
+from worker.sandbox.state import State
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SHOWN_PAST = 10
+HEADERS: tuple[tuple[str, str], ...] = (
+    ("cache-control", "no-store"),
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+)
+LABELS: Mapping[str, str] = {
+    OPERATIONAL: "Operational",
+    "under_maintenance": "Under maintenance",
+    "degraded_performance": "Degraded performance",
+    "partial_outage": "Partial outage",
+    "full_outage": "Full outage",
+    "investigating": "Investigating",
+    "identified": "Identified",
+    "monitoring": "Monitoring",
+    "resolved": "Resolved",
+    SCHEDULED: "Scheduled",
+    IN_PROGRESS: "In progress",
+    COMPLETE: "Complete",
+}
+_BANNERS: Mapping[str, str] = {
+    OPERATIONAL: "All systems operational",
+    "under_maintenance": "Maintenance in progress",
+    "degraded_performance": "Some systems are slower than usual",
+    "partial_outage": "Some systems are down",
+    "full_outage": "Major outage",
+}
+_TEMPLATES = Path(__file__).parent / "templates"
+
+View = dict[str, Any]
+
+
+def render_page(state: State, page: Page) -> str:
+    """The whole page as HTML."""
+    statuses = state.component_statuses(page.id)
+    incidents = state.ongoing_incidents(page.id)
+    views = functools.partial(_posting, page, public_url(page, state.base_url))
+    return _render(
+        "page.html",
+        page=page,
+        banner=_banner(page, statuses, bool(incidents)),
+        items=[_item(item, statuses) for item in page.items],
+        incidents=[views(it) for it in incidents],
+        in_progress=[views(it) for it in state.windows(page.id, IN_PROGRESS)],
+        scheduled=[views(it) for it in state.windows(page.id, SCHEDULED)],
+        past=[views(it) for it in _past(state, page)],
+    )
+
+
+def render_posting(state: State, page: Page, posting: Incident | Maintenance) -> str:
+    """One incident or window as HTML."""
+    url = public_url(page, state.base_url)
+    return _render("posting.html", page=page, page_url=f"{url}/", posting=_posting(page, url, posting))
+
+
+def asset(name: str) -> str:
+    """The style sheet or script of that name."""
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _past(state: State, page: Page) -> list[Incident | Maintenance]:
+    incidents = [it for it in state.incidents.shelf.all() if it.page_id == page.id and not it.ongoing]
+    over: list[Incident | Maintenance] = [*incidents, *state.windows(page.id, COMPLETE)]
+    return sorted(over, key=lambda posting: posting.updates[-1].published_at, reverse=True)[:SHOWN_PAST]
+
+
+def _banner(page: Page, statuses: Mapping[str, str], incidents: bool) -> View:
+    status = worst(statuses[id] for id, place in page.places().items() if not place.hidden)
+    trouble = incidents and status in (OPERATIONAL, "under_maintenance")
+    text = "We are looking into a problem" if trouble else _BANNERS[status]
+    return {"status": "degraded_performance" if trouble else status, "text": text}
+
+
+def _item(item: Component | Group | SubPage, statuses: Mapping[str, str]) -> View:
+    if isinstance(item, Component):
+        status = statuses[item.id]
+        return {"name": item.name, "hidden": item.hidden, "status": status, "label": LABELS[status]}
+    if isinstance(item, SubPage):
+        return {"name": item.name, "hidden": False, "nested": [_item(part, statuses) for part in item.items]}
+    status = worst(statuses[component.id] for component in item.components if not component.hidden)
+    components = [_item(component, statuses) for component in item.components]
+    shown = {"name": item.name, "description": item.description, "status": status, "label": LABELS[status]}
+    return {**shown, "hidden": item.hidden, "components": components}
+
+
+def _posting(page: Page, url: str, posting: Incident | Maintenance) -> View:
+    places = page.places()
+    said = posting.component_statuses().items()
+    shown = {id: status for id, status in said if id in places and not places[id].hidden}
+    kind = "incidents" if isinstance(posting, Incident) else "maintenances"
+    return {
+        "id": posting.id,
+        "name": posting.name,
+        "url": f"{url}/{kind}/{posting.id}",
+        "status": posting.status,
+        "label": LABELS[posting.status],
+        "impact": worst(shown.values()),
+        "window": _times(posting) if isinstance(posting, Maintenance) else None,
+        "over": posting.status in ("resolved", COMPLETE),
+        "components": [{"label": places[id].label, "status": LABELS[status]} for id, status in shown.items()],
+        "updates": [_update(update) for update in reversed(posting.updates)],
+    }
+
+
+def _times(window: Maintenance) -> View:
+    return {"start": _time(window.start_at), "end": _time(window.end_at)}
+
+
+def _update(update: Update) -> View:
+    text = update.message.replace("\r\n", "\n")
+    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+    return {"label": LABELS[update.status], "at": _time(update.published_at), "paragraphs": paragraphs}
+
+
+def _time(at: datetime) -> View:
+    at = at.astimezone(UTC)
+    return {"iso": at.isoformat(timespec="seconds"), "text": f"{at.day} {at:%b %Y, %H:%M} UTC"}
+
+
+def _render(template: str, **words: object) -> str:
+    return _environment().get_template(template).render(words)
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(_TEMPLATES)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

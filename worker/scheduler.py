@@ -1,0 +1,132 @@
+"""
+What runs when: loops that do a step until there is no work, bells that wake them, and the alarm clock.
+
+Nothing here is a truth. A bell that is not heard and an alarm that does not ring cost a few seconds, because
+every loop also looks by itself; late or twice is harmless.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from worker.errors import WorkerError
+
+LOG = structlog.get_logger("worker.scheduler")
+REST_AFTER_FAULT_S = 1.0
+
+
+class Loop:
+    """
+    A thread that does a step over and over, and sleeps when there is no work.
+
+    Args:
+        name: For logs and health.
+        step: Does one round; says whether there was work.
+        poll: Seconds after which it looks again without a bell.
+    """
+
+    def __init__(self, name: str, step: Callable[[], object], poll: float) -> None:
+        self.name = name
+        self._step = step
+        self._poll = poll
+        self._bell = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """There may be work."""
+        self._bell.set()
+
+    def stop(self, timeout: float) -> bool:
+        """Let the round that runs finish, then end; say whether it did within *timeout* seconds."""
+        self._ended.set()
+        self._bell.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            if not self._round():
+                self._bell.wait(self._poll)
+            self._bell.clear()
+
+    def _round(self) -> object:
+        try:
+            return self._step()
+        except WorkerError as known:
+            LOG.warning("step failed", step=self.name, error=str(known) or type(known).__name__)
+        except Exception:
+            LOG.exception("step failed", step=self.name)
+        self._ended.wait(REST_AFTER_FAULT_S)
+        return False
+
+
+class AlarmClock:
+    """
+    APScheduler as an alarm clock: rings *wake* at a set time, and every few seconds besides.
+
+    Args:
+        wake: Called in a thread of the scheduler's, never twice at once.
+        every: Seconds between the rings that nobody set.
+    """
+
+    def __init__(self, wake: Callable[[], object], every: float) -> None:
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._next: datetime | None = None
+        # Misfires must ring late, never be skipped: the default grace is one second. Source: APScheduler 3.11 docs.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(1)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._every = every
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+        self._scheduler.add_job(self._ring, "interval", seconds=self._every, id="every")
+
+    def set(self, at: datetime | None) -> None:
+        """Ring at *at* too; an earlier time that is set already stays."""
+        if at is None:
+            return
+        with self._lock:
+            if self._next is not None and self._next <= at:
+                return
+            self._next = at
+            self._scheduler.add_job(self._ring, "date", run_date=at, id="alarm", replace_existing=True)
+
+    def stop(self) -> None:
+        """End; a ring that runs finishes."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it would ring."""
+        return bool(self._scheduler.running)
+
+    def _ring(self) -> None:
+        with self._lock:
+            self._next = None
+        try:
+            self._wake()
+        except Exception:
+            LOG.exception("advance failed")

@@ -1,0 +1,112 @@
+"""
+Flags, then ``STATUSBRIDGE_*``, then defaults → one frozen object, checked once at the start.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from worker.errors import ConfigError, Problem
+
+PREFIX = "STATUSBRIDGE_"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    How the worker runs; each field may be set by ``STATUSBRIDGE_<FIELD>``.
+
+    Args:
+        rules: The rules directory.
+        ledger: ``sqlite:///path`` or ``postgresql://…``.
+        host: Address to listen on.
+        port: 0: any free one.
+        max_body: Largest inbound body, bytes.
+        backlog: How many inbounds may wait for react before senders are told to come back later.
+        deliver_threads: How many writes to pages may be on their way at once.
+        poll: Seconds between looks at the ledger when nothing rings.
+        log_format: "console" or "json".
+        log_level: "debug", "info", "warning" or "error".
+        admin_token: Needed for everything but hooks and health once ``host`` is not loopback.
+    """
+
+    rules: Path = Path("rules")
+    ledger: str = "sqlite:///statusbridge.db"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_body: int = 5 * MIB
+    backlog: int = 100_000
+    deliver_threads: int = 4
+    poll: float = 2.0
+    log_format: str = "console"
+    log_level: str = "info"
+    admin_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Settings(rules={self.rules}, host={self.host}, port={self.port})"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+_ALLOWED = {"log_format": ("console", "json"), "log_level": ("debug", "info", "warning", "error")}
+
+
+def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
+    """
+    Collect the settings.
+
+    Args:
+        flags: Field name to value; None where the flag was not given.
+        environ: The process environment.
+
+    Raises:
+        ConfigError: A value cannot be read, or the combination is unsafe; all problems at once.
+    """
+    values: dict[str, object] = {}
+    problems: list[Problem] = []
+    for field in fields(Settings):
+        variable = PREFIX + field.name.upper()
+        raw = flags.get(field.name)
+        raw = environ.get(variable) if raw is None else raw
+        if raw is None or raw == "":
+            continue
+        try:
+            values[field.name] = _convert(field.name, raw, getattr(Settings(), field.name))
+        except ValueError as wrong:
+            problems.append(Problem(variable, 0, 0, str(wrong)))
+    settings = Settings(**values) if not problems else Settings()  # type: ignore[arg-type]
+    if not problems and not settings.loopback and not settings.admin_token:
+        problems.append(
+            Problem("--host", 0, 0, f"`{settings.host}` is reachable from outside; set {PREFIX}ADMIN_TOKEN first, or listen on 127.0.0.1")
+        )
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _convert(name: str, raw: object, default: object) -> object:
+    allowed = _ALLOWED.get(name)
+    if allowed and raw not in allowed:
+        raise ValueError(f"`{raw}` is none of {', '.join(allowed)}")
+    kind = type(default)
+    if isinstance(default, Path):
+        return Path(str(raw))
+    try:
+        value = kind(raw)  # type: ignore[call-arg]
+    except (ValueError, TypeError):
+        raise ValueError(f"`{raw}` is not a number") from None
+    if isinstance(value, int | float) and value < 0:
+        raise ValueError(f"`{raw}` is below zero")
+    return value

@@ -1,0 +1,148 @@
+"""
+Typed reading of single fields out of JSON values.
+
+Absent, null and "" are one for optional fields. What has the wrong type is refused, never guessed at; errors begin with
+the field's name, so that a caller that walks a list can put the place in front. This file may not know any vendor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.errors import PayloadNotUnderstood
+
+MAX_NAME = 500
+"""Characters of a key, scope or title. Ledgers index the first two; PostgreSQL refuses index rows above 2.7 kB."""
+
+_ZERO_TIME = "0001-01-01"
+_LATEST_SECONDS = 100_000_000_000  # the year 5138; as milliseconds: 1973
+
+
+def text(fields: Mapping[str, Any], name: str) -> str:
+    """Read an optional text."""
+    value = fields.get(name)
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    raise PayloadNotUnderstood(f"{name}: not a text")
+
+
+def identity(fields: Mapping[str, Any], name: str) -> str:
+    """
+    Read a text that something is known by; "" where it is absent.
+
+    One that is too long for an index gives way to its SHA-256, which tells apart just as well.
+    """
+    return bounded(text(fields, name))
+
+
+def required(fields: Mapping[str, Any], name: str) -> str:
+    """Read a text that something is known by, and that must be there."""
+    value = identity(fields, name)
+    if not value:
+        raise PayloadNotUnderstood(f"{name}: missing")
+    return value
+
+
+def bounded(value: str) -> str:
+    """Give *value*, or its SHA-256 where it is longer than ``MAX_NAME``."""
+    return value if len(value) <= MAX_NAME else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+
+
+def one_line(value: str) -> str:
+    """Put a text on one line of at most ``MAX_NAME`` characters."""
+    if len(value) > MAX_NAME or not value.isprintable():
+        value = " ".join(value.split())
+        return value if len(value) <= MAX_NAME else value[: MAX_NAME - 1] + "…"
+    return value
+
+
+def texts(fields: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Read an optional object that has nothing but texts."""
+    value = child(fields, name)
+    try:
+        "".join(value.values())  # the cheapest way to look at every type
+    except TypeError:
+        wrong = next(key for key, item in value.items() if type(item) is not str)
+        raise PayloadNotUnderstood(f"{name}.{wrong[:60]}: not a text") from None
+    return value
+
+
+def child(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Read an optional object."""
+    value = fields.get(name)
+    if type(value) is dict:
+        return value
+    if value is None:
+        return {}
+    raise PayloadNotUnderstood(f"{name}: not an object")
+
+
+def children(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Read an optional list of objects."""
+    value = fields.get(name)
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise PayloadNotUnderstood(f"{name}: not a list")
+    for index, item in enumerate(value):
+        if type(item) is not dict:
+            raise PayloadNotUnderstood(f"{name}[{index}]: not an object")
+    return value
+
+
+def time(fields: Mapping[str, Any], name: str) -> datetime | None:
+    """Read an optional time, see ``moment``."""
+    try:
+        return moment(fields.get(name))
+    except (ValueError, OverflowError, OSError):
+        raise PayloadNotUnderstood(f"{name}: not a time (RFC 3339 with an offset, or seconds since 1970)") from None
+
+
+def moment(value: object) -> datetime | None:
+    """
+    Make an aware UTC time of RFC 3339 text, of seconds, milliseconds, micro- or nanoseconds since 1970, also as text.
+
+    None for everything that senders write for "no time": null, "", 0, and year 1 (Go's zero time). Fractions beyond
+    microseconds are cut.
+
+    Raises:
+        ValueError, OverflowError, OSError: It is no time.
+    """
+    if isinstance(value, str):
+        return _from_text(value)
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return _utc(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _from_number(value)
+    raise ValueError
+
+
+def _from_text(value: str) -> datetime | None:
+    if not value or value.startswith(_ZERO_TIME):
+        return None
+    if value.isascii() and value.isdecimal() and len(value) <= 20:
+        return _from_number(int(value))
+    return _utc(datetime.fromisoformat(value))
+
+
+def _from_number(value: float) -> datetime | None:
+    if value <= 0:
+        return None
+    while _LATEST_SECONDS < value < float("inf"):
+        value /= 1000
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is UTC:
+        return value
+    if value.tzinfo is None:
+        raise ValueError
+    return value.astimezone(UTC)

@@ -1,0 +1,320 @@
+"""
+Outbox → claim, look at the page, write down, send, settle.
+
+Before the first byte leaves, the ledger holds the attempt with its exact bytes. What became of an attempt is never
+guessed: a create is sent again under its key, an update is looked for on the page. No transaction is open meanwhile.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from worker.core.drafts import begin
+from worker.core.episodes import decide
+from worker.core.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    Attempt,
+    Directory,
+    Episode,
+    Outcome,
+    RemoteIncident,
+    RemoteUpdate,
+    Request,
+    Result,
+)
+from worker.core.retry import BREAKER
+from worker.core.rulebook import RuleBook
+from worker.errors import Conflict, EvaluationFailed, ProviderUnavailable
+from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter, Outbox, Provider
+
+LEASE = timedelta(seconds=90)
+"""Longer than a read and a write may take together; after it another worker may look at the action."""
+
+DEADLINE = timedelta(seconds=30)
+"""The longest that one write may take, from its first byte to the last of its answer."""
+
+BETWEEN_READS = timedelta(seconds=10)
+MOST_CONFLICTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """
+    A page that can be written to.
+
+    Args:
+        directory: Gives the page as resolved; raises ProviderUnavailable while it could not be.
+        settle: How long a request that timed out may still be applied.
+    """
+
+    provider: Provider
+    directory: Callable[[], Directory]
+    settle: timedelta
+
+
+class Deliver:
+    """
+    Args:
+        channels: Our page names to their channels; what is not here is never claimed.
+    """
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        episodes: Episodes,
+        committer: Committer,
+        channels: Callable[[], Mapping[str, Channel]],
+        book: Callable[[], RuleBook],
+        clock: Clock,
+        meter: Meter,
+        checkpoint: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        self._outbox = outbox
+        self._episodes = episodes
+        self._committer = committer
+        self._channels = channels
+        self._book = book
+        self._clock = clock
+        self._meter = meter
+        self._checkpoint = checkpoint
+
+    def run_once(self) -> bool:
+        """
+        Work on one action.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            LedgerUnavailable: The ledger cannot be read or written now.
+        """
+        channels = self._channels()
+        claimed = self._outbox.claim(self._clock(), LEASE, channels)
+        if claimed is None:
+            return False
+        self._checkpoint("claimed")
+        try:
+            self._work(claimed, channels[claimed.page])
+        except ProviderUnavailable:
+            self._meter.count("page_reads_failed", page=claimed.page)
+            self._outbox.release(claimed.id, self._clock() + (BREAKER if claimed.tries else timedelta(seconds=5)))
+        except Conflict:
+            self._outbox.release(claimed.id, self._clock())
+        return True
+
+    def _work(self, action: Action, channel: Channel) -> None:
+        if action.state is ActionState.QUEUED:
+            self._send(action, channel)
+        elif action.kind.creates:
+            self._send_again(action, channel)
+        else:
+            self._read_back(action, channel)
+
+    # -- sending
+
+    def _send(self, action: Action, channel: Channel) -> None:
+        directory = channel.directory()
+        if action.kind.creates and not action.attach_to:
+            if self._in_the_way(action, channel, directory):
+                return
+            baseline: tuple[str, ...] = ()
+        else:
+            shown = channel.provider.show(action.attach_to or action.remote_id, action.kind)
+            if shown is None:
+                self._settle(action, self._outcome(action, Result.REFUSED, "the page has no such object any more"))
+                return
+            baseline = tuple(update.id for update in shown.updates)
+        try:
+            request = channel.provider.request(action, directory)
+        except EvaluationFailed as failed:
+            self._settle(action, self._outcome(action, Result.REFUSED, str(failed)))
+            return
+        self._attempt(action, channel, request, baseline)
+
+    def _in_the_way(self, action: Action, channel: Channel, directory: Directory) -> bool:
+        """Whether the page already settles the question, so that nothing is to be sent."""
+        if action.kind is not ActionKind.OPEN_INCIDENT:
+            return False
+        ongoing = channel.provider.ongoing(directory)
+        echo = _echo_of(action, ongoing)
+        if echo is not None:
+            self._settle(action, self._bound(action, echo))
+            return True
+        foreign = None if action.bypass_existing else self._foreign(action, ongoing, directory)
+        if foreign is not None:
+            outcome = self._outcome(action, Result.FOREIGN, f"`{foreign.name}` is open on the page")
+            self._settle(action, replace(outcome, foreign=foreign.id))
+        return foreign is not None
+
+    def _foreign(self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory) -> RemoteIncident | None:
+        ours = {remote for name in action.content.components for remote in directory.components.get(name, ())}
+        unsettled = [create for create in self._outbox.unsettled_creates(action.page) if create.id != action.id]
+        for incident in ongoing:
+            if not incident.component_ids & ours or self._outbox.own_updates(incident.id):
+                continue
+            if not any(_echo_of(create, [incident]) for create in unsettled):
+                return incident
+        return None
+
+    def _attempt(self, action: Action, channel: Channel, request: Request, baseline: tuple[str, ...]) -> None:
+        episode = self._episodes.get(action.aggregate)
+        current = _find(episode, action.id)
+        if episode is None or current is None or current.state is not action.state:
+            return
+        now = self._clock()
+        sending = begin(current, now)
+        attempt = Attempt(
+            action_id=action.id,
+            number=sending.tries,
+            started_at=now,
+            method=request.method,
+            target=request.target,
+            body=request.body,
+            baseline=baseline,
+        )
+        self._checkpoint("before_intent")
+        self._committer.commit(Commit(now=now, episodes=[_with(episode, sending)], actions=[sending], attempts=[attempt]))
+        self._checkpoint("after_intent")
+        outcome = channel.provider.send(sending, request)
+        self._checkpoint("after_send")
+        self._meter.count("attempts", page=action.page, result=outcome.result)
+        self._settle(sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail))
+        self._checkpoint("after_confirm")
+
+    # -- after an unknown outcome
+
+    def _send_again(self, action: Action, channel: Channel) -> None:
+        """A create: look for it, else the same bytes under the same key."""
+        attempts = self._outbox.attempts(action.id)
+        if action.attach_to or not attempts:
+            self._read_back(action, channel)
+            return
+        if action.kind is ActionKind.OPEN_INCIDENT:
+            echo = _echo_of(action, channel.provider.ongoing(channel.directory()))
+            if echo is not None:
+                self._settle(action, self._bound(action, echo))
+                return
+        last = attempts[-1]
+        self._attempt(action, channel, Request(method=last.method, target=last.target, body=last.body), last.baseline)
+
+    def _read_back(self, action: Action, channel: Channel) -> None:
+        """An update bears no key: find it on the page, or prove that it is not there."""
+        attempts = self._outbox.attempts(action.id)
+        remote_id = action.attach_to or action.remote_id
+        shown = channel.provider.show(remote_id, action.kind)
+        if shown is None:
+            self._settle(action, self._outcome(action, Result.REFUSED, "the page has no such object any more"))
+            return
+        known = self._outbox.own_updates(remote_id).union(*(attempt.baseline for attempt in attempts))
+        new = [update for update in shown.updates if update.id not in known]
+        ours = next((update for update in new if _bears(action, update)), None)
+        if ours is not None:
+            outcome = self._outcome(action, Result.DONE, "found on the page")
+            self._settle(action, replace(outcome, remote_id=remote_id, update_id=ours.id, published_at=ours.published_at))
+        elif new:
+            self._settle(action, self._outcome(action, Result.PERSON, f"update {new[0].id} is not ours"))
+        else:
+            self._settle(action, self._missing(action, attempts, channel))
+
+    def _missing(self, action: Action, attempts: Sequence[Attempt], channel: Channel) -> Outcome:
+        now = self._clock()
+        sent_at = max((attempt.started_at for attempt in attempts), default=now)
+        believable = sent_at + DEADLINE + channel.settle
+        if now < believable:
+            return replace(self._outcome(action, Result.UNKNOWN, "not on the page yet"), retry_at=min(believable, now + BETWEEN_READS))
+        if action.clean_reads:
+            return self._outcome(action, Result.ABSENT, "two reads, late enough, did not find it")
+        return replace(
+            self._outcome(action, Result.UNKNOWN, "not on the page"), retry_at=now + BETWEEN_READS, clean_read=True
+        )
+
+    # -- settling
+
+    def _outcome(self, action: Action, result: Result, detail: str) -> Outcome:
+        return Outcome(action_id=action.id, result=result, at=self._clock(), detail=detail)
+
+    def _bound(self, action: Action, echo: RemoteIncident) -> Outcome:
+        outcome = self._outcome(action, Result.DONE, "found on the page")
+        update = next((u for u in echo.updates if _bears(action, u)), None)
+        return replace(outcome, remote_id=echo.id, update_id=update.id if update else "", published_at=echo.published_at)
+
+    def _settle(self, action: Action, outcome: Outcome, attempt: Attempt | None = None) -> None:
+        """Decide on the outcome and store it; whatever else changed meanwhile, an outcome is never lost."""
+        attempts = [attempt] if attempt else self._left_open(action, outcome)
+        for _ in range(MOST_CONFLICTS):
+            episode = self._episodes.get(action.aggregate)
+            if episode is None or _find(episode, action.id) is None:
+                return
+            try:
+                self._committer.commit(self._decided(episode, action, outcome, attempts))
+            except Conflict:
+                self._meter.count("conflicts", step="deliver")
+                continue
+            return
+        raise Conflict(action.id)
+
+    def _left_open(self, action: Action, outcome: Outcome) -> list[Attempt]:
+        """The attempt that a worker did not live to settle gets its verdict now."""
+        if action.state is ActionState.QUEUED or outcome.result is Result.UNKNOWN:
+            return []
+        last = self._outbox.attempts(action.id)[-1:]
+        return [
+            replace(a, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
+            for a in last
+            if a.result in (None, Result.UNKNOWN)
+        ]
+
+    def _decided(self, episode: Episode, action: Action, outcome: Outcome, attempts: Sequence[Attempt]) -> Commit:
+        now = self._clock()
+        book = self._book()
+        rule = book.followed_by(episode, self._episodes.revision)
+        context = book.context(rule, episode.page, self._episodes.live)
+        verdict = decide(episode, outcome, context, now)
+        after = verdict.episode or episode
+        cause = f"outcome of {action.id}"
+        shown = [replace(a, detail="; ".join(filter(None, (a.detail, *outcome.differences)))) for a in attempts]
+        return Commit(
+            now=now,
+            episodes=[after],
+            actions=_with_update_id(verdict.actions, outcome),
+            attempts=shown,
+            decisions=[Decision(aggregate=episode.id, at=now, cause=cause, text=text) for text in verdict.log],
+            notices=verdict.notices,
+            revisions=book.revision(after.rule_hash),
+        )
+
+
+def _with_update_id(actions: Sequence[Action], outcome: Outcome) -> Sequence[Action]:
+    return [replace(a, update_id=outcome.update_id) if a.id == outcome.action_id else a for a in actions]
+
+
+def _find(episode: Episode | None, action_id: str) -> Action | None:
+    return next((a for a in episode.actions if a.id == action_id), None) if episode else None
+
+
+def _with(episode: Episode, action: Action) -> Episode:
+    return replace(episode, actions=tuple(action if a.id == action.id else a for a in episode.actions))
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+
+
+def _bears(action: Action, update: RemoteUpdate) -> bool:
+    status = action.content.incident_status
+    same_status = status is None or update.status == status
+    return same_status and _normal(update.message) == _normal(action.content.message)
+
+
+def _echo_of(action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
+    """Find the page's object that bears an open's name and text."""
+    if action.kind is not ActionKind.OPEN_INCIDENT:
+        return None
+    name = _normal(action.content.title)
+    return next((i for i in ongoing if _normal(i.name) == name and any(_bears(action, u) for u in i.updates)), None)

@@ -1,0 +1,102 @@
+"""
+Inbound → verified, normalised, recorded.
+
+What is recorded is the inbound as it came: its statements are a pure function of it, so react reads them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from worker.core.model import Event, Inbound
+from worker.core.ruleset import SourceConfig
+from worker.errors import PayloadNotUnderstood, SourceUnknown
+from worker.ports import Entry, Inbox, Meter, Recorded, Source, Statement
+
+REPEAT_WINDOW_S = 600
+"""How long a byte-identical body is taken for a retry; later it may be a new statement of an old state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A configured source with what it needs at run time; ``secrets`` are the resolved values."""
+
+    config: SourceConfig
+    source: Source
+    secrets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.config.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What to answer: how many statements were accepted, or were repeats, or that nothing was understood."""
+
+    accepted: int
+    duplicates: int
+    unparsed: bool
+
+
+class Intake:
+    """
+    Args:
+        endpoints: Gives the configured sources by name, as of now.
+    """
+
+    def __init__(self, inbox: Inbox, endpoints: Callable[[], Mapping[str, Endpoint]], meter: Meter) -> None:
+        self._inbox = inbox
+        self._endpoints = endpoints
+        self._meter = meter
+
+    def receive(self, inbound: Inbound, done: Callable[[Receipt | Exception], None]) -> None:
+        """
+        Verify and queue an inbound; *done* is called once it is on disk, or failed, from any thread.
+
+        Raises:
+            SourceUnknown: No such source is configured.
+            SignatureInvalid: It is not authentic.
+            Overloaded: The backlog is full.
+        """
+        endpoint = self._endpoints().get(inbound.source)
+        if endpoint is None:
+            raise SourceUnknown
+        endpoint.source.verify(inbound, endpoint.config.auth, endpoint.secrets, inbound.received_at)
+        entry = understood(endpoint, inbound)
+        count = self._meter.count
+
+        def recorded(result: Recorded | Exception) -> None:
+            if isinstance(result, Exception):
+                done(result)
+                return
+            repeated = entry.statements if result.duplicate else 0
+            outcome = "duplicate" if result.duplicate else "unparsed" if entry.unparsed else "accepted"
+            count("inbounds", source=inbound.source, outcome=outcome)
+            done(Receipt(entry.statements - repeated, repeated, bool(entry.unparsed)))
+
+        self._inbox.record(entry, recorded)
+
+
+def understood(endpoint: Endpoint, inbound: Inbound) -> Entry:
+    """Read an authentic inbound as far as it can be understood."""
+    try:
+        statements = endpoint.source.normalise(inbound, endpoint.config)
+    except PayloadNotUnderstood as failed:
+        return Entry(inbound=inbound, delivery=None, statements=0, unparsed=str(failed) or "not understood")
+    return Entry(inbound=inbound, delivery=_delivery(endpoint.source, inbound, statements), statements=len(statements))
+
+
+def _delivery(source: Source, inbound: Inbound, statements: Sequence[Statement]) -> str | None:
+    """
+    Name the delivery: by the sender's id; else by content, for a while, and only where every statement says
+    which occurrence it is about. Without that an identical body may be news: up, down, up again.
+    """
+    sent_as = source.delivery_id(inbound)
+    if sent_as:
+        return sent_as
+    if not statements or not all(isinstance(s, Event) and (s.started_at or s.occurred_at) for s in statements):
+        return None
+    bucket = int(inbound.received_at.timestamp()) // REPEAT_WINDOW_S
+    return f"{hashlib.sha256(inbound.body).hexdigest()}:{bucket}"

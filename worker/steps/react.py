@@ -1,0 +1,336 @@
+"""
+Inbox → signals, episodes and their actions.
+
+A batch of inbounds is folded in memory, in order of receipt, and submitted as one commit. A conflict means that
+somebody else was there first: everything is read and decided again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from worker.core.drafts import Heard as HeardStatements
+from worker.core.drafts import Item, Verdict
+from worker.core.episodes import decide
+from worker.core.matching import Match, Verdict as MatchVerdict
+from worker.core.model import (
+    Action,
+    Episode,
+    Event,
+    Inbound,
+    Notice,
+    Severity,
+    Signal,
+    SignalId,
+    Status,
+    episode_key,
+)
+from worker.core.rulebook import RuleBook
+from worker.core.signals import Change, settle
+from worker.errors import Conflict, PayloadNotUnderstood
+from worker.ports import (
+    Clock,
+    Commit,
+    Committer,
+    Decision,
+    Episodes,
+    Handled,
+    Heard,
+    Inbox,
+    Meter,
+    Statement,
+)
+
+MOST_CONFLICTS = 5
+
+Normalise = Callable[[Inbound], Sequence[Statement]]
+"""Reads the statements out of a recorded inbound; raises PayloadNotUnderstood where its source is gone or changed."""
+
+
+class React:
+    """
+    Args:
+        book: Gives the rules in force.
+        normalise: See ``Normalise``.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        episodes: Episodes,
+        committer: Committer,
+        book: Callable[[], RuleBook],
+        normalise: Normalise,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._inbox = inbox
+        self._episodes = episodes
+        self._committer = committer
+        self._book = book
+        self._normalise = normalise
+        self._clock = clock
+        self._meter = meter
+
+    def run_once(self, limit: int = 64) -> int:
+        """
+        React to the oldest inbounds.
+
+        Returns:
+            How many were handled; 0: there was no work.
+
+        Raises:
+            LedgerUnavailable: The ledger cannot be read or written now.
+        """
+        batch = self._inbox.pending(limit)
+        if batch:
+            self._react(batch)
+        return len(batch)
+
+    def _react(self, batch: Sequence[Inbound]) -> None:
+        try:
+            self._fold_and_commit(batch)
+        except Conflict:
+            raise
+        except (ValueError, TypeError, KeyError, AssertionError, AttributeError, ArithmeticError, RuntimeError) as bug:
+            if len(batch) > 1:
+                for inbound in batch:
+                    self._react([inbound])
+                return
+            self._park(batch[0], bug)
+
+    def _fold_and_commit(self, batch: Sequence[Inbound]) -> None:
+        for remaining in reversed(range(MOST_CONFLICTS)):
+            fold = Fold(self._book(), self._episodes, self._clock())
+            fold.take([(inbound, self._read(inbound)) for inbound in batch])
+            try:
+                self._committer.commit(fold.commit())
+            except Conflict:
+                self._meter.count("conflicts", step="react")
+                if not remaining:
+                    raise
+                continue
+            self._meter.count("events", by=fold.events)
+            return
+
+    def _read(self, inbound: Inbound) -> Sequence[Statement] | PayloadNotUnderstood:
+        try:
+            return self._normalise(inbound)
+        except PayloadNotUnderstood as failed:
+            return failed
+
+    def _park(self, inbound: Inbound, bug: Exception) -> None:
+        """A fault of ours must not stop the inbounds behind: keep this one, tell, go on."""
+        why = f"internal fault: {type(bug).__name__}"
+        notice = Notice(code="inbound_parked", subject=str(inbound.seq), text=why, severity=Severity.ERROR)
+        handled = Handled(seq=inbound.seq, state="parked", detail=why)
+        self._committer.commit(Commit(now=self._clock(), handled=[handled], notices=[notice]))
+        self._meter.count("faults", step="react")
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of episodes: its newest episode as it is by now, and what the others of it became."""
+
+    key: str
+    rule_identity: str
+    page: str
+    group: Mapping[str, str]
+    episode: Episode | None = None
+
+
+@dataclass(slots=True)
+class Fold:
+    """
+    Takes a batch of inbounds into account, in memory.
+
+    Args:
+        book: The rules in force.
+        ledger: Read once per batch, in a few queries.
+        now: Aware, UTC.
+    """
+
+    book: RuleBook
+    ledger: Episodes
+    now: datetime
+    events: int = 0
+    _signals: dict[SignalId, Signal] = field(default_factory=dict)
+    _changed_signals: dict[SignalId, Signal] = field(default_factory=dict)
+    _lines: dict[str, _Line] = field(default_factory=dict)
+    _joined: dict[SignalId, set[str]] = field(default_factory=dict)
+    _matches: dict[tuple[int, int], list[Match]] = field(default_factory=dict)
+    _episodes: dict[str, Episode] = field(default_factory=dict)
+    _actions: dict[str, Action] = field(default_factory=dict)
+    _handled: list[Handled] = field(default_factory=list)
+    _heard: list[Heard] = field(default_factory=list)
+    _decisions: list[Decision] = field(default_factory=list)
+    _notices: list[Notice] = field(default_factory=list)
+    _wakes: set[tuple[str, str]] = field(default_factory=set)
+    _revisions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def take(self, batch: Sequence[tuple[Inbound, Sequence[Statement] | PayloadNotUnderstood]]) -> None:
+        """Take inbounds in order of receipt; ``commit`` then tells what came of them."""
+        self._read(batch)
+        for inbound, statements in batch:
+            if isinstance(statements, PayloadNotUnderstood):
+                self._handled.append(Handled(seq=inbound.seq, state="parked", detail=str(statements)))
+                continue
+            self._take_one(inbound, [s for s in statements if isinstance(s, Event)])
+
+    def commit(self) -> Commit:
+        """Give everything that changed."""
+        return Commit(
+            now=self.now,
+            handled=self._handled,
+            heard=self._heard,
+            signals=list(self._changed_signals.values()),
+            episodes=list(self._episodes.values()),
+            actions=list(self._actions.values()),
+            decisions=self._decisions,
+            notices=self._notices,
+            wakes=sorted(self._wakes),
+            revisions=self._revisions,
+        )
+
+    # -- reading, all at once
+
+    def _read(self, batch: Sequence[tuple[Inbound, Sequence[Statement] | PayloadNotUnderstood]]) -> None:
+        ids: set[SignalId] = set()
+        for inbound, statements in batch:
+            if isinstance(statements, PayloadNotUnderstood):
+                continue
+            for position, event in enumerate(s for s in statements if isinstance(s, Event)):
+                self.events += 1
+                ids.add((event.source, event.key))
+                if event.status is Status.FIRING:
+                    self._matches[inbound.seq, position] = self.book.index.matches(event)
+                elif event.whole_scope:
+                    ids.update(signal.id for signal in self.ledger.scope(event.source, event.scope))
+        self._signals.update(self.ledger.signals(ids))
+        for episode in self.ledger.joined(ids):
+            self._adopt(episode)
+        self._read_lines()
+
+    def _adopt(self, episode: Episode) -> None:
+        key = episode_key(episode.rule_id, episode.page, episode.group)
+        self._lines[key] = _Line(key, episode.rule_id, episode.page, episode.group, episode)
+        for signal_id in episode.members:
+            self._joined.setdefault(signal_id, set()).add(key)
+
+    def _read_lines(self) -> None:
+        for matches in self._matches.values():
+            for match in matches:
+                for page in self._pages(match):
+                    key = episode_key(match.rule.identity, page, match.group)
+                    self._lines.setdefault(key, _Line(key, match.rule.identity, page, match.group))
+        unread = [key for key, line in self._lines.items() if line.episode is None]
+        for key, episode in self.ledger.latest(unread).items():
+            self._lines[key].episode = episode
+
+    @staticmethod
+    def _pages(match: Match) -> Collection[str]:
+        if match.verdict is not MatchVerdict.MATCHED or match.rule.plan is None:
+            return ()
+        return match.rule.plan.pages
+
+    # -- one inbound
+
+    def _take_one(self, inbound: Inbound, events: Sequence[Event]) -> None:
+        items: dict[str, list[Item]] = {}
+        faults: list[str] = []
+        for position, event in enumerate(events):
+            changes = self._settle(inbound, event)
+            matches = self._matches.get((inbound.seq, position), [])
+            if changes and changes[0][1] is Change.NEWS:
+                faults += [f"rule `{m.rule.id}`: {m.error}" for m in matches if m.verdict is not MatchVerdict.MATCHED]
+            for signal, change in changes:
+                for key, item in self._concerned(event, signal, change, matches):
+                    items.setdefault(key, []).append(item)
+            self._heard.append(
+                Heard(inbound_seq=inbound.seq, position=position, event=event, effect=changes[0][1] if changes else Change.REMARK)
+            )
+        cause = f"inbound {inbound.seq} from {inbound.source}"
+        for key, of_line in items.items():
+            faults += self._decide(self._lines[key], of_line, cause)
+        self._close(inbound, faults)
+
+    def _settle(self, inbound: Inbound, event: Event) -> list[tuple[Signal, Change]]:
+        if event.whole_scope:
+            return self._settle_scope(inbound, event)
+        signal, change = settle(self._signals.get((event.source, event.key)), event, inbound.received_at, inbound.seq)
+        if signal is None:
+            return []
+        self._keep(signal, change)
+        return [(signal, change)]
+
+    def _settle_scope(self, inbound: Inbound, event: Event) -> list[tuple[Signal, Change]]:
+        """A whole group is over: so is every signal of it that is not listed."""
+        changes = []
+        for known in list(self._signals.values()):
+            if known.event.source == event.source and known.event.scope == event.scope and known.firing:
+                over = replace(known.event, status=Status.RESOLVED)
+                signal, change = settle(known, over, inbound.received_at, inbound.seq)
+                if signal is not None:
+                    self._keep(signal, change)
+                    changes.append((signal, change))
+        return changes
+
+    def _keep(self, signal: Signal, change: Change) -> None:
+        if change is Change.NEWS:
+            self._signals[signal.id] = signal
+            self._changed_signals[signal.id] = signal
+
+    def _concerned(
+        self, event: Event, signal: Signal, change: Change, matches: Sequence[Match]
+    ) -> list[tuple[str, Item]]:
+        """Name the lines of episodes that a statement reaches: those that it belongs to, and those that want it."""
+        wanted = {
+            episode_key(match.rule.identity, page, match.group): match for match in matches for page in self._pages(match)
+        }
+        doubtful = {m.rule.identity for m in matches if m.verdict is not MatchVerdict.MATCHED}
+        found = []
+        for key in sorted(self._joined.get(signal.id, set()) | wanted.keys()):
+            line = self._lines[key]
+            told: bool | None = key in wanted
+            if not told and line.rule_identity in doubtful:
+                told = None
+            found.append((key, Item(event=event, signal=signal, change=change, matches=told)))
+        return found
+
+    def _decide(self, line: _Line, items: Sequence[Item], cause: str) -> list[str]:
+        rule = self.book.followed_by(line.episode, self.ledger.revision) if line.episode else None
+        if line.episode is None or not line.episode.phase.live:
+            rule = self.book.current(line.rule_identity) or rule
+        context = self.book.context(rule, line.page, self.ledger.live)
+        heard = HeardStatements(items=items, cause=cause)
+        verdict = decide(line.episode, heard, context, self.now, key=line.key, group=line.group)
+        self._accept(line, verdict, cause)
+        return [f"rule `{line.rule_identity}`: {verdict.fault}"] if verdict.fault else []
+
+    def _accept(self, line: _Line, verdict: Verdict, cause: str) -> None:
+        episode = verdict.episode
+        if episode is None or not verdict.changed:
+            return
+        was_live = line.episode is not None and line.episode.phase.live
+        line.episode = episode
+        self._episodes[episode.id] = episode
+        for signal_id in episode.members:
+            self._joined.setdefault(signal_id, set()).add(line.key)
+        self._actions.update((action.id, action) for action in verdict.actions)
+        self._decisions += [Decision(aggregate=episode.id, at=self.now, cause=cause, text=text) for text in verdict.log]
+        self._notices += verdict.notices
+        if was_live != episode.phase.live:
+            self._wakes |= {(other, line.page) for other in self.book.dependents.get(line.rule_identity, ())}
+        self._revisions.update(self.book.revision(episode.rule_hash))
+
+    def _close(self, inbound: Inbound, faults: Sequence[str]) -> None:
+        if not faults:
+            self._handled.append(Handled(seq=inbound.seq))
+            return
+        why = "; ".join(dict.fromkeys(faults))[:1000]
+        self._handled.append(Handled(seq=inbound.seq, state="parked", detail=why))
+        self._notices.append(Notice(code="inbound_parked", subject=f"inbound {inbound.seq}", text=why, severity=Severity.ERROR))

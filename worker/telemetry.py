@@ -1,0 +1,99 @@
+"""
+Logs and metrics: structlog over the standard library, and counters with closed label sets in a registry of our own.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "inbounds": ("Inbound requests that were recorded, or repeats of one.", ("source", "outcome")),
+    "inbounds_refused": ("Inbound requests that were not recorded.", ("reason",)),
+    "events": ("Statements that were reacted to.", ()),
+    "conflicts": ("Commits that were decided again because something else was first.", ("step",)),
+    "faults": ("Faults of the worker itself that a step survived.", ("step",)),
+    "attempts": ("Attempts at writes to a page.", ("page", "result")),
+    "page_reads_failed": ("Reads of a page that failed.", ("page",)),
+}
+_HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "step_duration": ("How long one round of a step took.", ("step",)),
+}
+
+
+class PrometheusMeter:
+    """Implements ``ports.Meter``; asking for an unknown name or label is a fault of ours and raises KeyError."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(f"statusbridge_{name}", text, labels, registry=self.registry)
+            for name, (text, labels) in _COUNTERS.items()
+        }
+        self._histograms = {
+            name: Histogram(f"statusbridge_{name}_seconds", text, labels, registry=self.registry)
+            for name, (text, labels) in _HISTOGRAMS.items()
+        }
+
+    def count(self, name: str, by: int = 1, **labels: str) -> None:
+        """See ``ports.Meter``."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(by)
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        """See ``ports.Meter``."""
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(seconds)
+
+    def watch(self, totals: Callable[[], Mapping[str, int]]) -> None:
+        """Show what the ledger counts as gauges, read at each scrape."""
+        self.registry.register(_Totals(totals))
+
+    def exposition(self) -> bytes:
+        """Give all metrics in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+class _Totals(Collector):
+    def __init__(self, totals: Callable[[], Mapping[str, int]]) -> None:
+        self._totals = totals
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        for name, value in sorted(self._totals().items()):
+            yield GaugeMetricFamily(f"statusbridge_ledger_{name}", f"Rows of the ledger: {name.replace('_', ' ')}.", value)
+
+
+def set_up_logs(log_format: str, level: str) -> None:
+    """
+    Send structured logs to standard error.
+
+    Args:
+        log_format: "console" (coloured only on a terminal) or "json".
+        level: "debug", "info", "warning" or "error".
+    """
+    terminal = sys.stderr.isatty()
+    last = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=terminal)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks if log_format == "json" else structlog.processors.StackInfoRenderer(),
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
+    for talkative in ("httpx", "httpcore", "apscheduler", "alembic", "uvicorn.access"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""HTTP in: hooks, health, metrics. Knows no vendor and no SQL."""

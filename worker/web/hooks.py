@@ -1,0 +1,139 @@
+"""
+``POST /hooks/{source}``: read the bytes within limits, hand them to intake, answer when they are on disk.
+
+A plain ASGI endpoint: nothing is parsed that intake does not parse itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from worker.core.model import Inbound
+from worker.errors import InboundError, InboundTooLarge, LedgerUnavailable, Overloaded
+from worker.ports import Clock, Meter
+from worker.steps.intake import Intake, Receipt
+
+RETRY_AFTER_S = b"5"
+_Bytes = TypeVar("_Bytes", bytes, bytearray)
+_JSON = (b"content-type", b"application/json")
+
+
+class HookEndpoint:
+    """
+    Args:
+        max_body: Bytes; a larger body is refused before it is read.
+        ring: Called once something new is on disk.
+    """
+
+    def __init__(self, intake: Intake, *, max_body: int, clock: Clock, meter: Meter, ring: Callable[[], None]) -> None:
+        self._intake = intake
+        self._max_body = max_body
+        self._clock = clock
+        self._meter = meter
+        self._ring = ring
+        self._settled: deque[tuple[asyncio.Future[Receipt], Receipt | Exception]] = deque()
+        self._waking = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            body = await self._body(scope, receive)
+            if body is None:
+                return
+            receipt = await self._recorded(_inbound(scope, body, self._clock))
+        except InboundError as wrong:
+            self._meter.count("inbounds_refused", reason=type(wrong).__name__)
+            await _answer(send, wrong.http_status, _refusal(wrong))
+        except (Overloaded, LedgerUnavailable) as ours:
+            self._meter.count("inbounds_refused", reason=type(ours).__name__)
+            await _answer(send, 503, b'{"error":"not now; come back later"}', (b"retry-after", RETRY_AFTER_S))
+        else:
+            await _answer(send, 202, _accepted(receipt))
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
+                raise InboundTooLarge
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        if not message.get("more_body"):
+            return self._within(bytes(message.get("body", b"")))
+        chunks = bytearray(message.get("body", b""))
+        while message.get("more_body"):
+            self._within(chunks)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            chunks += message.get("body", b"")
+        return bytes(self._within(chunks))
+
+    def _within(self, body: _Bytes) -> _Bytes:
+        if len(body) > self._max_body:
+            raise InboundTooLarge
+        return body
+
+    async def _recorded(self, inbound: Inbound) -> Receipt:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Receipt] = loop.create_future()
+
+        def done(result: Receipt | Exception) -> None:
+            # Many are settled by one commit: one call into the loop wakes them all. The flag falls before the
+            # deque is emptied, so that whoever still saw it up has appended in time.
+            self._settled.append((future, result))
+            if not self._waking:
+                self._waking = True
+                loop.call_soon_threadsafe(self._wake)
+
+        self._intake.receive(inbound, done)
+        return await future
+
+    def _wake(self) -> None:
+        self._waking = False
+        while self._settled:
+            future, result = self._settled.popleft()
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result if isinstance(result, LedgerUnavailable) else LedgerUnavailable(str(result)))
+            else:
+                future.set_result(result)
+        self._ring()
+
+
+def _inbound(scope: Scope, body: bytes, clock: Clock) -> Inbound:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Inbound(
+        source=scope["path_params"]["source"],
+        body=body,
+        headers=headers,
+        received_at=clock(),
+        query=scope["query_string"].decode("latin-1"),
+        method=scope["method"],
+    )
+
+
+def _accepted(receipt: Receipt) -> bytes:
+    unparsed = b',"unparsed":1' if receipt.unparsed else b""
+    return b'{"accepted":%d,"duplicates":%d%b}' % (receipt.accepted, receipt.duplicates, unparsed)
+
+
+_REFUSALS = {401: b'{"error":"not authentic"}', 404: b'{"error":"no such source"}', 413: b'{"error":"body too large"}'}
+
+
+def _refusal(wrong: InboundError) -> bytes:
+    return _REFUSALS.get(wrong.http_status, b'{"error":"refused"}')
+
+
+async def _answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body})
