@@ -3,7 +3,7 @@ Every exception of the project; a class exists only where some ``except`` decide
 
 ::
 
-    ConfigError                 wrong configuration or call: exit code 2. Outside WorkerError, so that no loop can swallow it
+    ConfigError                 wrong configuration or call: exit code 2. Not below WorkerError: no loop can swallow it
     WorkerError
     ├── InboundError            the sender's fault; carries the HTTP status to answer
     │   ├── SourceUnknown       404

@@ -366,9 +366,9 @@ class Story:
 class Queries(Protocol):
     """What people and programs ask of the ledger; never needed by a step."""
 
-    def history(self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100) -> Sequence[
-        HistoryLine
-    ]:
+    def history(
+        self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100
+    ) -> Sequence[HistoryLine]:
         """Give actions, the newest first."""
         ...
 
@@ -378,8 +378,8 @@ class Queries(Protocol):
 
     def totals(self) -> Mapping[str, int]:
         """
-        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``, ``events``, ``signals_firing``,
-        ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and ``actions_done_<kind>``.
+        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``, ``events``,
+        ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and ``actions_done_<kind>``.
         """
         ...
 

@@ -89,7 +89,12 @@ def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) ->
     settings = Settings(**values) if not problems else Settings()  # type: ignore[arg-type]
     if not problems and not settings.loopback and not settings.admin_token:
         problems.append(
-            Problem("--host", 0, 0, f"`{settings.host}` is reachable from outside; set {PREFIX}ADMIN_TOKEN first, or listen on 127.0.0.1")
+            Problem(
+                "--host",
+                0,
+                0,
+                f"`{settings.host}` is reachable from outside; set {PREFIX}ADMIN_TOKEN first, or listen on 127.0.0.1",
+            )
         )
     if problems:
         raise ConfigError(problems)

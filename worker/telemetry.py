@@ -69,7 +69,9 @@ class _Totals(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for name, value in sorted(self._totals().items()):
-            yield GaugeMetricFamily(f"statusbridge_ledger_{name}", f"Rows of the ledger: {name.replace('_', ' ')}.", value)
+            yield GaugeMetricFamily(
+                f"statusbridge_ledger_{name}", f"Rows of the ledger: {name.replace('_', ' ')}.", value
+            )
 
 
 def set_up_logs(log_format: str, level: str) -> None:
@@ -81,7 +83,9 @@ def set_up_logs(log_format: str, level: str) -> None:
         level: "debug", "info", "warning" or "error".
     """
     terminal = sys.stderr.isatty()
-    last = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=terminal)
+    last = (
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=terminal)
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -94,6 +98,8 @@ def set_up_logs(log_format: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True
+    )
     for talkative in ("httpx", "httpcore", "apscheduler", "alembic", "uvicorn.access"):
         logging.getLogger(talkative).setLevel(logging.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,17 +52,21 @@ class Vendor:
     """The SDK, with a call per operation that never guesses: what it cannot parse raises."""
 
     def __init__(self, server: SandboxServer, key: str = "sandbox-key") -> None:
+        import httpx
         from incident_io import AuthenticatedClient, models
 
         self.models = models
         self.client = AuthenticatedClient(
-            base_url=server.url, token=key, raise_on_unexpected_status=True, timeout=5
+            base_url=server.url, token=key, raise_on_unexpected_status=True, timeout=httpx.Timeout(5)
         )
         names = {operation: f"status_pages_v2_{operation}" for operation in OPERATIONS}
         self.modules = {
             operation: importlib.import_module(f"incident_io.api.status_pages_v2.{name}")
             for operation, name in names.items()
         }
+
+    def close(self) -> None:
+        self.client.get_httpx_client().close()
 
     def __call__(self, operation: str, *args: Any, expect: int = 200, **kwargs: Any) -> Any:
         answer = self.modules[operation].sync_detailed(*args, client=self.client, **kwargs)
@@ -94,8 +99,9 @@ def server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture(scope="module")
-def vendor(server: SandboxServer) -> Vendor:
-    return Vendor(server)
+def vendor(server: SandboxServer) -> Iterator[Vendor]:
+    with closing(Vendor(server)) as client:
+        yield client
 
 
 @pytest.fixture
@@ -207,8 +213,8 @@ def test_a_retrospective_incident_and_the_availability_it_leaves(vendor: Vendor,
     body = vendor.body("CreateStatusPageRetrospectiveIncident", **fields)
     made = vendor("create_status_page_retrospective_incident", body=body, expect=201).status_page_incident
     assert (made.incident_status, made.published_at) == ("resolved", datetime(2026, 11, 20, tzinfo=UTC))
-    window = {"start_at": datetime(2026, 11, 19, tzinfo=UTC), "end_at": datetime(2026, 11, 21, tzinfo=UTC)}
-    answer = vendor("show_status_page_component_availability", page.id, storage, **window)
+    start, end = datetime(2026, 11, 19, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC)
+    answer = vendor("show_status_page_component_availability", page.id, storage, start_at=start, end_at=end)
     assert answer.availability.availability_percent == "75.00"
 
 
@@ -218,7 +224,8 @@ def test_a_window_lives_from_create_to_delete(vendor: Vendor, page: Any) -> None
     period = window.component_maintenance_periods[0]
     assert (period.start_at, period.end_at) == (START + timedelta(hours=1), START + timedelta(hours=2))
     fields = {"name": "Later", "start_at": "2026-11-24T11:00:00Z", "end_at": "2026-11-24T12:00:00Z"}
-    moved = vendor("update_status_page_maintenance", window.id, body=vendor.body("UpdateStatusPageMaintenance", **fields))
+    body = vendor.body("UpdateStatusPageMaintenance", **fields)
+    moved = vendor("update_status_page_maintenance", window.id, body=body)
     assert moved.status_page_maintenance.component_maintenance_periods[0].start_at == START + timedelta(hours=25)
     body = update_body(vendor, "Maintenance", window.id, maintenance_status="maintenance_in_progress")
     update = vendor("create_status_page_maintenance_update", body=body, expect=201).status_page_maintenance_update
@@ -261,11 +268,12 @@ def test_unknown_things_are_not_found(vendor: Vendor, page: Any) -> None:
 
 
 def test_keys_are_checked(server: SandboxServer, page: Any) -> None:
-    stranger, reader = Vendor(server, "wrong"), Vendor(server, "reader")
-    assert stranger("list_status_pages", expect=401).type_ == "authentication_error"
-    reader("list_status_pages")
-    body = incident_body(reader, page, "reader")
-    assert reader("create_status_page_incident", body=body, expect=403).type_ == "resource_forbidden"
+    with closing(Vendor(server, "wrong")) as stranger:
+        assert stranger("list_status_pages", expect=401).type_ == "authentication_error"
+    with closing(Vendor(server, "reader")) as reader:
+        reader("list_status_pages")
+        body = incident_body(reader, page, "reader")
+        assert reader("create_status_page_incident", body=body, expect=403).type_ == "resource_forbidden"
 
 
 def test_a_rate_limit_says_when_to_come_back(vendor: Vendor, server: SandboxServer) -> None:

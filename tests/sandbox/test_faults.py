@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox.conftest import START, Clock, Desk
 from worker.errors import ConfigError
 from worker.sandbox import DEFAULT_KEY, Fault, Faults, Request, SandboxServer, faults
+
+from .desk import START, Clock, Desk
 
 PATH = "/v2/status_page_incidents"
 
@@ -94,13 +95,13 @@ def test_a_late_request_takes_effect_by_the_clock(server: SandboxServer, client:
 
 
 def test_late_requests_and_automation_happen_in_order(desk: Desk, clock: Clock) -> None:
-    id = desk.new_window(automate_maintenance_status=True)["status_page_maintenance"]["id"]
+    made = desk.new_window(automate_maintenance_status=True)["status_page_maintenance"]["id"]
     desk.faults.next("POST", "maintenance_updates", faults.late(3590), faults.late(3610))
     for message in ("before the start", "after the start"):
-        body = {"status_page_maintenance_id": id, "message": message, "notify_subscribers": False}
+        body = {"status_page_maintenance_id": made, "message": message, "notify_subscribers": False}
         assert desk.ask("POST", "/v2/status_page_maintenance_updates", body) is None
     clock.pass_(7000)
-    shown = desk.get(f"/v2/status_page_maintenances/{id}")["status_page_maintenance"]
+    shown = desk.get(f"/v2/status_page_maintenances/{made}")["status_page_maintenance"]
     assert [update["maintenance_status"] for update in shown["updates"]] == [
         "maintenance_scheduled",
         "maintenance_scheduled",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.sandbox.conftest import Clock, Desk
 from worker.sandbox import Reply, Request, State, build_pages
+
+from .desk import Clock, Desk
 
 
 def fetch(desk: Desk, path: str = "/") -> Reply:
@@ -35,15 +36,15 @@ def test_a_quiet_page_lists_all_components_by_group(desk: Desk) -> None:
 
 
 def test_an_incident_stands_with_its_updates_newest_first_then_in_the_past(desk: Desk, clock: Clock) -> None:
-    id = desk.new_incident(message="First words.\n\nSecond paragraph.")["status_page_incident"]["id"]
+    made = desk.new_incident(message="First words.\n\nSecond paragraph.")["status_page_incident"]["id"]
     clock.pass_(60)
-    desk.post(id, message="Later words.", incident_status="identified")
+    desk.post(made, message="Later words.", incident_status="identified")
     text = html(desk)
     assert banner(desk) == "Some systems are down"
     assert text.index("Ongoing incidents") < text.index("Later words.") < text.index("First words.")
     assert "<p>Second paragraph.</p>" in text
     assert "10:01 UTC" in text
-    desk.post(id, message="Over.", incident_status="resolved")
+    desk.post(made, message="Over.", incident_status="resolved")
     text = html(desk)
     assert banner(desk) == "All systems operational"
     assert text.index("Past incidents") < text.index("Over.")
@@ -65,8 +66,8 @@ def test_an_incident_without_components_is_no_good_news(desk: Desk) -> None:
 
 def test_words_from_outside_are_shown_not_run(desk: Desk, clock: Clock) -> None:
     evil = "<script>alert(1)</script>"
-    id = desk.new_incident(name=evil, message=f"{evil} [x](javascript:alert(1)) {{{{ 7*7 }}}}")
-    path = f"/incidents/{id['status_page_incident']['id']}"
+    made = desk.new_incident(name=evil, message=f"{evil} [x](javascript:alert(1)) {{{{ 7*7 }}}}")
+    path = f"/incidents/{made['status_page_incident']['id']}"
     for text in (html(desk), html(desk, path)):
         assert evil not in text
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Clock, Desk
+from .desk import Clock, Desk
 
 MINUTE = 60
 HOUR = 3600
@@ -20,8 +21,8 @@ def statuses(desk: Desk) -> dict[str, str]:
     return desk.state.component_statuses(desk.page.id)
 
 
-def window(desk: Desk, id: str) -> Any:
-    return desk.get(f"/v2/status_page_maintenances/{id}")["status_page_maintenance"]
+def window(desk: Desk, made: str) -> Any:
+    return desk.get(f"/v2/status_page_maintenances/{made}")["status_page_maintenance"]
 
 
 def test_a_component_shows_the_worst_of_all_that_is_ongoing(desk: Desk) -> None:
@@ -51,9 +52,7 @@ def test_impacts_follow_the_updates_and_end_with_the_incident(desk: Desk, clock:
         ("full_outage", minute(2), minute(3)),
         ("partial_outage", minute(4), minute(5)),
     ]
-    assert shown["updates"][-1]["component_statuses"] == [
-        {"component_id": desk.api, "component_status": "operational"}
-    ]
+    assert shown["updates"][-1]["component_statuses"] == [{"component_id": desk.api, "component_status": "operational"}]
 
 
 def test_an_update_without_status_leaves_it(desk: Desk) -> None:
@@ -64,12 +63,12 @@ def test_an_update_without_status_leaves_it(desk: Desk) -> None:
 @pytest.mark.parametrize("kind", ["incident", "window"])
 def test_there_are_at_most_a_hundred_updates(desk: Desk, kind: str) -> None:
     if kind == "incident":
-        id, post = desk.new_incident()["status_page_incident"]["id"], desk.post
+        post = partial(desk.post, desk.new_incident()["status_page_incident"]["id"])
     else:
-        id, post = desk.new_window()["status_page_maintenance"]["id"], desk.post_window
+        post = partial(desk.post_window, desk.new_window()["status_page_maintenance"]["id"])
     for _ in range(99):
-        post(id)
-    assert post(id, 422)["errors"][0]["code"] == "too_many_updates"
+        post()
+    assert post(422)["errors"][0]["code"] == "too_many_updates"
 
 
 def test_mails_go_out_where_asked_for_and_only_there(desk: Desk) -> None:
@@ -84,14 +83,14 @@ def test_mails_go_out_where_asked_for_and_only_there(desk: Desk) -> None:
 
 
 def test_mailing_is_refused_above_a_thousand_subscribers(desk: Desk) -> None:
-    id = desk.new_incident()["status_page_incident"]["id"]
+    made = desk.new_incident()["status_page_incident"]["id"]
     desk.page.subscribers = 1000
-    desk.post(id, notify_subscribers=True)
+    desk.post(made, notify_subscribers=True)
     desk.page.subscribers = 1001
-    assert desk.post(id, 422, notify_subscribers=True)["errors"][0]["source"]["pointer"] == "/notify_subscribers"
+    assert desk.post(made, 422, notify_subscribers=True)["errors"][0]["source"]["pointer"] == "/notify_subscribers"
     desk.new_incident(422, notify_subscribers=True)
     desk.new_window(422, notify_subscribers=True)
-    desk.post(id)
+    desk.post(made)
     assert len(desk.state.mails) == 1
 
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Clock, Desk
 from worker.errors import ConfigError
 from worker.sandbox import Switches
 
+from .desk import Clock, Desk
+
 
 def resolved(desk: Desk) -> str:
-    id: str = desk.new_incident(idempotency_key="old")["status_page_incident"]["id"]
-    desk.post(id, incident_status="resolved")
-    return id
+    made: str = desk.new_incident(idempotency_key="old")["status_page_incident"]["id"]
+    desk.post(made, incident_status="resolved")
+    return made
 
 
 def test_a_key_can_expire(desk: Desk, clock: Clock) -> None:
@@ -58,11 +59,11 @@ def test_a_deleted_object_is_still_the_answer_to_its_key(desk: Desk, clock: Cloc
 @pytest.mark.parametrize(("setting", "status"), [("reopen", 201), ("refuse", 422)])
 def test_an_update_on_a_resolved_incident(desk: Desk, setting: Any, status: int) -> None:
     desk.state.switches.update_on_resolved = setting
-    id = resolved(desk)
-    desk.post(id, status, incident_status="investigating")
+    made = resolved(desk)
+    desk.post(made, status, incident_status="investigating")
     assert bool(desk.state.ongoing_incidents(desk.page.id)) is (status == 201)
     desk.state.switches.update_on_resolved = "reopen"
-    desk.post(id, incident_status="resolved")
+    desk.post(made, incident_status="resolved")
 
 
 @pytest.mark.parametrize(("setting", "status"), [("accept", 201), ("refuse", 422)])
@@ -87,17 +88,17 @@ def test_what_becomes_of_text(desk: Desk, setting: Any, kept: str) -> None:
 
 def test_lists_can_lag_and_single_objects_too(desk: Desk, clock: Clock) -> None:
     desk.state.switches.list_lag = 10
-    id = desk.new_incident()["status_page_incident"]["id"]
+    made = desk.new_incident()["status_page_incident"]["id"]
     path = "/v2/status_page_incidents"
     assert desk.get(path, status_page_id=desk.page.id)["status_page_incidents"] == []
-    assert desk.get(f"{path}/{id}")["status_page_incident"]["id"] == id
+    assert desk.get(f"{path}/{made}")["status_page_incident"]["id"] == made
     clock.pass_(10)
-    desk.post(id)
+    desk.post(made)
     assert len(desk.get(path, status_page_id=desk.page.id)["status_page_incidents"][0]["updates"]) == 1
     desk.state.switches.show_lag = 5
-    assert len(desk.get(f"{path}/{id}")["status_page_incident"]["updates"]) == 1
+    assert len(desk.get(f"{path}/{made}")["status_page_incident"]["updates"]) == 1
     clock.pass_(5)
-    assert len(desk.get(f"{path}/{id}")["status_page_incident"]["updates"]) == 2
+    assert len(desk.get(f"{path}/{made}")["status_page_incident"]["updates"]) == 2
 
 
 def test_switches_are_read_from_options() -> None:

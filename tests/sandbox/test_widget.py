@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.sandbox.conftest import Clock, Desk
 from worker.sandbox import Reply, Request
+
+from .desk import Clock, Desk
 
 EVENT = {"id", "name", "url", "status", "last_update_at", "last_update_message", "affected_components"}
 
@@ -33,9 +34,9 @@ def test_a_quiet_page_has_three_empty_lists(desk: Desk) -> None:
 
 def test_an_ongoing_incident(desk: Desk, clock: Clock) -> None:
     europe = [{"component_id": desk.page.component_id("Europe / API"), "component_status": "full_outage"}]
-    id = desk.new_incident(component_statuses=europe)["status_page_incident"]["id"]
+    made = desk.new_incident(component_statuses=europe)["status_page_incident"]["id"]
     clock.pass_(60)
-    desk.post(id, incident_status="identified")
+    desk.post(made, incident_status="identified")
     [incident] = summary(desk)["ongoing_incidents"]
     assert set(incident) == EVENT | {"current_worst_impact"}
     assert (incident["status"], incident["current_worst_impact"]) == ("identified", "full_outage")
@@ -47,7 +48,7 @@ def test_an_ongoing_incident(desk: Desk, clock: Clock) -> None:
         "group_name": "Europe",
         "current_status": "full_outage",
     }
-    desk.post(id, incident_status="resolved")
+    desk.post(made, incident_status="resolved")
     assert summary(desk)["ongoing_incidents"] == []
 
 

@@ -45,6 +45,7 @@ FAULT_PAUSE = timedelta(minutes=1)
 MOST_SENDS = 2
 """A write without an idempotency key is sent at most so often; then a person decides."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """
@@ -223,7 +224,9 @@ class Draft:
         """Settle an action that nobody wants any more."""
         self.put(replace(action, state=ActionState.REPLACED, reason=reason))
 
-    def add(self, kind: ActionKind, post: Post, content: Content, *, key: str = "", not_before: datetime | None = None) -> None:
+    def add(
+        self, kind: ActionKind, post: Post, content: Content, *, key: str = "", not_before: datetime | None = None
+    ) -> None:
         """Make an action, replacing the pending one that says less; relayed texts replace nothing."""
         if post is not Post.RELAY:
             for old in [a for a in self.episode.actions if self._replaceable(a)]:
@@ -286,7 +289,9 @@ class Draft:
 
     def _done(self, action: Action, outcome: Outcome) -> None:
         reason = "; ".join(outcome.differences)
-        self.put(replace(action, state=ActionState.DONE, reason=reason, remote_id=outcome.remote_id or action.remote_id))
+        self.put(
+            replace(action, state=ActionState.DONE, reason=reason, remote_id=outcome.remote_id or action.remote_id)
+        )
         self._said(action, outcome)
         self.say(f"{action.kind} ({action.post}) is on the page")
 
@@ -295,7 +300,9 @@ class Draft:
         known = episode.known.components if episode.known else {}
         resolved = content.incident_status is IncidentStatus.RESOLVED
         components = dict.fromkeys(known, ComponentStatus.OPERATIONAL) if resolved else {**known, **content.components}
-        status = content.incident_status or (episode.known.incident_status if episode.known else IncidentStatus.INVESTIGATING)
+        status = content.incident_status or (
+            episode.known.incident_status if episode.known else IncidentStatus.INVESTIGATING
+        )
         if action.kind is ActionKind.BACKFILL_INCIDENT:
             self.set(remote_id=outcome.remote_id, posted_at=outcome.at)
             return
@@ -317,7 +324,11 @@ class Draft:
         if action.tries <= 1:
             self.notice("page_denies", f"page `{action.page}` denies our key: {outcome.detail}", Severity.ERROR)
         at = max(self.now + retry.BREAKER, outcome.retry_at or self.now)
-        self.put(replace(action, state=ActionState.QUEUED, sends=max(0, action.sends - 1), not_before=at, reason=outcome.detail))
+        self.put(
+            replace(
+                action, state=ActionState.QUEUED, sends=max(0, action.sends - 1), not_before=at, reason=outcome.detail
+            )
+        )
 
     def _refused(self, action: Action, outcome: Outcome) -> None:
         self.put(replace(action, state=ActionState.PARKED, sends=max(0, action.sends - 1), reason=outcome.detail))
@@ -331,7 +342,9 @@ class Draft:
 
     def _absent(self, action: Action, outcome: Outcome) -> None:
         if action.sends < MOST_SENDS:
-            self.put(replace(action, state=ActionState.QUEUED, not_before=self.now, clean_reads=0, reason=outcome.detail))
+            self.put(
+                replace(action, state=ActionState.QUEUED, not_before=self.now, clean_reads=0, reason=outcome.detail)
+            )
             self.say(f"{action.kind} ({action.post}) proven absent; sent once more")
             return
         self._hold(action, f"sent {action.sends} times and not found on the page: {outcome.detail}")
@@ -428,5 +441,7 @@ def humanised(length: timedelta) -> str:
     if minutes < 1:
         return "under a minute"
     hours, rest = divmod(minutes, 60)
-    parts = [f"{count} {unit}{'s' if count > 1 else ''}" for count, unit in ((hours, "hour"), (rest, "minute")) if count]
+    parts = [
+        f"{count} {unit}{'s' if count > 1 else ''}" for count, unit in ((hours, "hour"), (rest, "minute")) if count
+    ]
     return " ".join(parts)

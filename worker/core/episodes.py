@@ -172,7 +172,10 @@ def _muted(draft: Draft, standing: Standing) -> datetime | None:
 def _dismiss(draft: Draft, plan: IncidentPlan, standing: Standing, why: str) -> None:
     for action in draft.episode.actions:
         if action.state in (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL):
-            draft.notice("cleared_unpublished", f"{action.kind} ({action.id}) was {action.state} and is not needed any more: {why}")
+            draft.notice(
+                "cleared_unpublished",
+                f"{action.kind} ({action.id}) was {action.state} and is not needed any more: {why}",
+            )
         draft.cancel(action, why)
     if plan.too_short is TooShort.BACKFILL and not draft.episode.remote_id:
         _backfill(draft, plan, standing)
@@ -191,7 +194,9 @@ def _backfill(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
             message=_text(draft, plan, worst, Post.OPEN),
             components=worst.components(),
         ),
-        BackfillStep(at=ended, incident_status=IncidentStatus.RESOLVED, message=_text(draft, plan, worst, Post.RESOLVE)),
+        BackfillStep(
+            at=ended, incident_status=IncidentStatus.RESOLVED, message=_text(draft, plan, worst, Post.RESOLVE)
+        ),
     )
     content = Content(title=_title(draft, plan, worst), steps=steps)
     draft.add(ActionKind.BACKFILL_INCIDENT, Post.BACKFILL, content, key=_key(draft, worst))
@@ -360,7 +365,11 @@ def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetim
 
 def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     if any(a.state is ActionState.HELD and not a.replaceable and a.kind.creates for a in draft.episode.actions):
-        draft.notice("resolve_waits", "all clear, but whether the page has the incident is not known; look and dismiss", Severity.ERROR)
+        draft.notice(
+            "resolve_waits",
+            "all clear, but whether the page has the incident is not known; look and dismiss",
+            Severity.ERROR,
+        )
         draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
     elif draft.episode.known is None:
         _dismiss(draft, plan, standing, "all clear before it was published")
@@ -368,7 +377,11 @@ def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     else:
         draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
         if draft.episode.hands_off:
-            draft.notice("resolve_by_hand", "all clear, but a person has taken over on the page: resolve it there", Severity.ERROR)
+            draft.notice(
+                "resolve_by_hand",
+                "all clear, but a person has taken over on the page: resolve it there",
+                Severity.ERROR,
+            )
         else:
             notify = Post.RESOLVE in plan.notify and draft.episode.mailed
             message = _text(draft, plan, standing, Post.RESOLVE)

@@ -18,7 +18,6 @@ from worker.core.model import (
     Episode,
     Event,
     IncidentStatus,
-    Member,
     Outcome,
     Phase,
     Post,
@@ -91,7 +90,7 @@ def _hear(draft: Draft, item: Item) -> None:
     if member is None or item.change is not Change.NEWS or not draft.episode.phase.live:
         return
     if item.event.category in plan.resolve_on or member.cleared:
-        _end(draft, plan, item.event, member)
+        _end(draft, plan, item.event)
     else:
         _relay(draft, plan, item.event)
 
@@ -119,7 +118,9 @@ def _relay(draft: Draft, plan: RelayPlan, event: Event) -> None:
         notify=(Post.OPEN if opening else Post.RELAY) in plan.notify,
     )
     if opening:
-        key = create_key(draft.rule, draft.episode.page, draft.episode.group, draft.episode.members[event.source, event.key].signal)
+        key = create_key(
+            draft.rule, draft.episode.page, draft.episode.group, draft.episode.members[event.source, event.key].signal
+        )
         draft.set(phase=Phase.OPEN, opened_at=draft.now)
         draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=key)
     else:
@@ -136,7 +137,7 @@ def _status_said(draft: Draft) -> IncidentStatus:
     return draft.episode.known.incident_status if draft.episode.known else IncidentStatus.INVESTIGATING
 
 
-def _end(draft: Draft, plan: RelayPlan, event: Event, member: Member) -> None:
+def _end(draft: Draft, plan: RelayPlan, event: Event) -> None:
     unsent = draft.pending(ActionKind.OPEN_INCIDENT)
     if draft.episode.phase is Phase.HELD or unsent is not None:
         if unsent is not None:
@@ -148,10 +149,18 @@ def _end(draft: Draft, plan: RelayPlan, event: Event, member: Member) -> None:
         return
     template = plan.resolve.get(event.category) or plan.resolve.get(ANY)
     if template is None:
-        draft.notice("resolve_by_hand", f"ended upstream as `{event.category}`, but the rule has no text for that", Severity.ERROR)
+        draft.notice(
+            "resolve_by_hand",
+            f"ended upstream as `{event.category}`, but the rule has no text for that",
+            Severity.ERROR,
+        )
         return
     if draft.episode.hands_off:
-        draft.notice("resolve_by_hand", "ended upstream, but a person has taken over on the page: resolve it there", Severity.ERROR)
+        draft.notice(
+            "resolve_by_hand",
+            "ended upstream, but a person has taken over on the page: resolve it there",
+            Severity.ERROR,
+        )
     else:
         notify = Post.RESOLVE in plan.notify and _mailed(draft)
         message = template.render(_words(draft, plan, event))

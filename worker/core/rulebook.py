@@ -31,7 +31,10 @@ class RuleBook:
         self._by_identity = {rule.identity: rule for rule in rules.rules}
         self._by_hash = {rule.hash: rule for rule in rules.rules}
         self._identities = {rule.id: rule.identity for rule in rules.rules}
-        self._names = {name: {ours: ref.name or ref.group for ours, ref in page.components.items()} for name, page in rules.pages.items()}
+        self._names = {
+            name: {ours: ref.name or ref.group for ours, ref in page.components.items()}
+            for name, page in rules.pages.items()
+        }
         self.dependents: dict[str, set[str]] = {}
         for rule in rules.rules:
             for other in self.yields_to(rule):

@@ -14,7 +14,7 @@ from enum import StrEnum
 from worker.core.model import Event, Signal, Status, digest
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How far a sender's clock may run ahead before its stamps are cut to the receipt, so that one cannot block all later ones."""
+"""How far a sender's clock may run ahead; a later stamp is cut to the receipt, so that it cannot block all others."""
 
 
 class Change(StrEnum):
@@ -44,13 +44,11 @@ def settle(signal: Signal | None, event: Event, received_at: datetime, seq: int)
     stamp = _stamp(event, received_at)
     if signal is None:
         return _merged(None, event, stamp, received_at, seq), Change.NEWS
-    if event.occurred_at is not None:
-        change = _by_stamp(signal, event, stamp)
-    else:
-        change = _by_receipt(signal, event, seq)
+    stamped = event.occurred_at is not None
+    change = _by_stamp(signal, event, stamp) if stamped else _by_receipt(signal, event, seq)
     if change is not Change.NEWS:
         return signal, change
-    if event.occurred_at is not None and not _supersedes(signal, event, stamp):
+    if stamped and not _supersedes(signal, event, stamp):
         return signal, Change.NEWS
     return _merged(signal, event, stamp, received_at, seq), Change.NEWS
 

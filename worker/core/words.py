@@ -66,7 +66,7 @@ class Standing:
         return worst
 
     def leading(self) -> Member | None:
-        """Give the member to speak of: the worst, then the oldest, then the first by key; a firing one if there is any."""
+        """Give the member to speak of, firing ones before others: the worst, then the oldest, then the first by key."""
         return min(self.firing or self.members, key=self._precedence, default=None)
 
     def _precedence(self, member: Member) -> tuple[int, datetime, tuple[str, str]]:
@@ -75,7 +75,13 @@ class Standing:
 
 
 def words_for(
-    rule: Rule, episode: Episode, event: Event, firing: Sequence[Member], components: Iterable[str], context: Context, now: datetime
+    rule: Rule,
+    episode: Episode,
+    event: Event,
+    firing: Sequence[Member],
+    components: Iterable[str],
+    context: Context,
+    now: datetime,
 ) -> Mapping[str, Any]:
     """
     Collect the words that a template may use; nothing of the event itself but what ``vars`` lets through.
@@ -101,4 +107,3 @@ def words_for(
         "page": context.page_name or context.page,
         "now": now,
     }
-

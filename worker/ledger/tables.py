@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, Table, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from worker.ledger.columns import Big, Name, Utc, Words
@@ -36,12 +36,12 @@ class InboundRow(Row, table=True):
     # AUTOINCREMENT: a number is never given again, not even after the newest rows were pruned.
     __table_args__ = (UniqueConstraint("source", "delivery"), Index(None, "state", "seq"), {"sqlite_autoincrement": True})
 
-    seq: int = Field(sa_type=Big, primary_key=True)  # type: ignore[call-overload]
+    seq: int = Field(sa_type=Big, primary_key=True)
     source: str = Field(sa_type=Words)
     delivery: str | None = Field(sa_type=Name, nullable=True)
     method: str = Field(sa_type=Words)
     query: str = Field(sa_type=Words)
-    headers: str = Field(sa_type=Words)
+    headers: str = Field(sa_type=Text)
     body: bytes = Field(sa_type=LargeBinary)
     received_at: datetime = Field(sa_type=Utc)
     statements: int
@@ -56,15 +56,15 @@ class EventRow(Row, table=True):
     __tablename__ = "event"
     __table_args__ = (Index(None, "source", "key", "noted_at"), Index(None, "inbound_seq"))
 
-    id: int = Field(sa_type=Big, primary_key=True)  # type: ignore[call-overload]
-    inbound_seq: int = Field(sa_type=Big)  # type: ignore[call-overload]
+    id: int = Field(sa_type=Big, primary_key=True)
+    inbound_seq: int = Field(sa_type=Big)
     position: int
     source: str = Field(sa_type=Name)
     key: str = Field(sa_type=Name)
     at: datetime = Field(sa_type=Utc)
     noted_at: datetime = Field(sa_type=Utc)
     effect: str = Field(sa_type=Words)
-    body: str = Field(sa_type=Words)
+    body: str = Field(sa_type=Text)
 
 
 class SignalRow(Row, table=True):
@@ -78,7 +78,7 @@ class SignalRow(Row, table=True):
     scope: str = Field(sa_type=Name)
     firing: bool
     version: int
-    body: str = Field(sa_type=Words)
+    body: str = Field(sa_type=Text)
 
 
 class EpisodeRow(Row, table=True):
@@ -100,7 +100,7 @@ class EpisodeRow(Row, table=True):
     phase: str = Field(sa_type=Words)
     wake_at: datetime | None = Field(sa_type=Utc, nullable=True)
     version: int
-    body: str = Field(sa_type=Words)
+    body: str = Field(sa_type=Text)
 
 
 class MemberRow(Row, table=True):
@@ -153,7 +153,7 @@ class ActionRow(Row, table=True):
     posted_on: str = Field(sa_type=Name)
     update_id: str = Field(sa_type=Words)
     said_at: datetime | None = Field(sa_type=Utc, nullable=True)
-    body: str = Field(sa_type=Words)
+    body: str = Field(sa_type=Text)
 
 
 class AttemptRow(Row, table=True):
@@ -165,8 +165,8 @@ class AttemptRow(Row, table=True):
     action_id: str = Field(sa_type=Words, primary_key=True)
     number: int = Field(primary_key=True)
     sent: bytes = Field(sa_type=LargeBinary)
-    sha256: str = Field(sa_type=Words)
-    body: str = Field(sa_type=Words)
+    sha256: str = Field(sa_type=Text)
+    body: str = Field(sa_type=Text)
 
 
 class DecisionRow(Row, table=True):
@@ -175,7 +175,7 @@ class DecisionRow(Row, table=True):
     __tablename__ = "decision"
     __table_args__ = (Index(None, "aggregate"),)
 
-    id: int = Field(sa_type=Big, primary_key=True)  # type: ignore[call-overload]
+    id: int = Field(sa_type=Big, primary_key=True)
     aggregate: str = Field(sa_type=Words)
     at: datetime = Field(sa_type=Utc)
     cause: str = Field(sa_type=Words)
@@ -187,7 +187,7 @@ class NoticeRow(Row, table=True):
 
     __tablename__ = "notice"
 
-    id: int = Field(sa_type=Big, primary_key=True)  # type: ignore[call-overload]
+    id: int = Field(sa_type=Big, primary_key=True)
     at: datetime = Field(sa_type=Utc)
     code: str = Field(sa_type=Words)
     subject: str = Field(sa_type=Words)
@@ -202,7 +202,7 @@ class RevisionRow(Row, table=True):
 
     rule_hash: str = Field(sa_type=Words, primary_key=True)
     at: datetime = Field(sa_type=Utc)
-    spec: str = Field(sa_type=Words)
+    spec: str = Field(sa_type=Text)
 
 
 class FlagRow(Row, table=True):

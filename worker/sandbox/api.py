@@ -137,8 +137,8 @@ def show_incident(call: Call) -> Reply:
     return json_reply(200, {"status_page_incident": shapes.incident(incident)})
 
 
-def _created_incident(call: Call, id: str) -> Reply:
-    return json_reply(201, {"status_page_incident": shapes.incident(call.state.incidents.shelf.show(id))})
+def _created_incident(call: Call, made: str) -> Reply:
+    return json_reply(201, {"status_page_incident": shapes.incident(call.state.incidents.shelf.show(made))})
 
 
 def create_incident(call: Call) -> Reply:
@@ -184,8 +184,9 @@ def create_maintenance(call: Call) -> Reply:
     def create() -> str:
         return call.state.maintenances.schedule(payloads.maintenance(call.data), call.now).id
 
-    def created(call: Call, id: str) -> Reply:
-        return json_reply(201, {"status_page_maintenance": shapes.maintenance(call.state.maintenances.shelf.show(id))})
+    def created(call: Call, made: str) -> Reply:
+        window = call.state.maintenances.shelf.show(made)
+        return json_reply(201, {"status_page_maintenance": shapes.maintenance(window)})
 
     return _once(call, "maintenance", create, created)
 
@@ -212,7 +213,7 @@ def _once(call: Call, operation: str, create: Callable[[], str], render: Callabl
     key = data.get("idempotency_key")
     body = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
     text = key if isinstance(key, str) else ""
-    return call.state.keys.once(operation, text, body, create, lambda id: render(call, id), call.now)
+    return call.state.keys.once(operation, text, body, create, lambda made: render(call, made), call.now)
 
 
 Handler = Callable[[Call], Reply]

@@ -68,9 +68,9 @@ class Board:
         """Refused(422) unless every id is a component of the page; ``pointer`` has ``{}`` for the position."""
         known = self.page(page_id).places()
         complaints = [
-            Complaint("invalid_value", f"Component {id} is not on this status page", pointer.format(index))
-            for index, id in enumerate(ids)
-            if id not in known
+            Complaint("invalid_value", f"Component {component_id} is not on this status page", pointer.format(index))
+            for index, component_id in enumerate(ids)
+            if component_id not in known
         ]
         if complaints:
             raise Refused(422, *complaints)
@@ -121,28 +121,28 @@ class Shelf(Generic[Posting]):
         """Make this the current version."""
         self._versions.setdefault(posting.id, []).append((now, posting))
 
-    def remove(self, id: str, now: datetime) -> None:
+    def remove(self, posting_id: str, now: datetime) -> None:
         """Delete it; Refused(404) if it does not exist."""
-        self.show(id)
-        self._versions[id].append((now, None))
+        self.show(posting_id)
+        self._versions[posting_id].append((now, None))
 
-    def show(self, id: str, as_of: datetime | None = None) -> Posting:
+    def show(self, posting_id: str, as_of: datetime | None = None) -> Posting:
         """One object now, or as it was ``as_of``; Refused(404) if it does not, or did not yet, exist."""
-        found = self._version(id, as_of) if id in self._versions else None
+        found = self._version(posting_id, as_of) if posting_id in self._versions else None
         if found is None:
-            raise not_found(self._noun, id)
+            raise not_found(self._noun, posting_id)
         return found
 
     def all(self, as_of: datetime | None = None) -> list[Posting]:
         """Every object now, or as of then; newest first."""
-        found = [posting for id in self._versions if (posting := self._version(id, as_of)) is not None]
+        found = [posting for key in self._versions if (posting := self._version(key, as_of)) is not None]
         return sorted(found, key=lambda posting: (posting.published_at, posting.id), reverse=True)
 
-    def __contains__(self, id: object) -> bool:
-        return id in self._versions
+    def __contains__(self, posting_id: object) -> bool:
+        return posting_id in self._versions
 
-    def _version(self, id: str, as_of: datetime | None) -> Posting | None:
-        versions = self._versions[id]
+    def _version(self, posting_id: str, as_of: datetime | None) -> Posting | None:
+        versions = self._versions[posting_id]
         if as_of is None:
             return versions[-1][1]
         return next((posting for at, posting in reversed(versions) if at <= as_of), None)
@@ -161,6 +161,6 @@ def check_unset(statuses: ComponentStatuses | None, status: str | None, final: s
         raise Refused(422, Complaint("invalid_value", text, "/component_statuses"))
 
 
-def not_found(noun: str, id: str, pointer: str = "") -> Refused:
+def not_found(noun: str, sought: str, pointer: str = "") -> Refused:
     """A 404 in the vendor's shape."""
-    return Refused(404, Complaint("not_found", f"Could not find {noun} {id}", pointer))
+    return Refused(404, Complaint("not_found", f"Could not find {noun} {sought}", pointer))

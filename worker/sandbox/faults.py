@@ -163,7 +163,7 @@ class Faults:
 
     def __init__(self, chances: Iterable[tuple[Fault, float]] = (), seed: int = 0) -> None:
         self._chances = tuple(chances)
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - chance for a rehearsal
         self._plans: list[_Plan] = []
 
     @classmethod

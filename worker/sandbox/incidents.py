@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from worker.sandbox.board import Board, Shelf, check_room, check_unset
-from worker.sandbox.model import OPERATIONAL, RESOLVED, ComponentStatuses, Incident, Update
+from worker.sandbox.model import OPERATIONAL, RESOLVED, ComponentStatuses, Incident, Update, last_said, named
 from worker.sandbox.wire import Complaint, Refused
 
 API = "api"
@@ -77,7 +77,7 @@ class Incidents:
         """
         self._check(draft.page_id, draft, author)
         update = self._board.update(draft.message, draft.status, draft.component_statuses or (), now, author)
-        return self._publish(draft.page_id, draft.name, (update,), draft.notify, now)
+        return self._publish(draft.page_id, draft.name, (update,), notify=draft.notify, now=now)
 
     def post(self, draft: UpdateDraft, now: datetime, author: str = API) -> Update:
         """
@@ -121,11 +121,13 @@ class Incidents:
             check_unset(past.component_statuses, past.status, RESOLVED)
             statuses = _restored(updates) if past.status == RESOLVED else past.component_statuses or ()
             pointer = prefix + _STATUS_POINTER
-            self._board.check_components(draft.page_id, [id for id, _ in statuses], pointer)
+            self._board.check_components(draft.page_id, named(statuses), pointer)
             updates += (self._board.update(past.message, past.status, statuses, past.published_at, API),)
-        return self._publish(draft.page_id, draft.name, updates, False, now)
+        return self._publish(draft.page_id, draft.name, updates, notify=False, now=now)
 
-    def _publish(self, page_id: str, name: str, updates: tuple[Update, ...], notify: bool, now: datetime) -> Incident:
+    def _publish(
+        self, page_id: str, name: str, updates: tuple[Update, ...], *, notify: bool, now: datetime
+    ) -> Incident:
         incident = Incident(
             id=self._board.mint("N"),
             page_id=page_id,
@@ -141,7 +143,7 @@ class Incidents:
     def _check(self, page_id: str, draft: IncidentDraft | UpdateDraft, author: str) -> None:
         self._board.page(page_id)
         check_unset(draft.component_statuses, draft.status, RESOLVED)
-        self._board.check_components(page_id, [id for id, _ in draft.component_statuses or ()], _STATUS_POINTER)
+        self._board.check_components(page_id, named(draft.component_statuses or ()), _STATUS_POINTER)
         if author == API:
             self._board.check_mailing(page_id, draft.notify)
 
@@ -158,8 +160,7 @@ class Incidents:
 
 
 def _restored(updates: tuple[Update, ...]) -> ComponentStatuses:
-    said = {id: status for update in updates for id, status in update.component_statuses}
-    return tuple((id, OPERATIONAL) for id, status in said.items() if status != OPERATIONAL)
+    return tuple((component, OPERATIONAL) for component, said in last_said(updates).items() if said != OPERATIONAL)
 
 
 def _check_timeline(updates: tuple[PastUpdate, ...], now: datetime) -> None:

@@ -82,7 +82,7 @@ def _tests(page: Page, query: Mapping[str, str]) -> list[Callable[[Span], bool]]
     tests: list[Callable[[Span], bool]] = []
     for name, own_id in _PLACES.items():
         if name in query:
-            ids = {id for id, place in page.places().items() if own_id(place) == query[name]}
+            ids = {key for key, place in page.places().items() if own_id(place) == query[name]}
             tests.append(lambda span, ids=ids: span.component_id in ids)  # type: ignore[misc]
     if "start_at" in query:
         start = time_of(query, "start_at")

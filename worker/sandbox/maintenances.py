@@ -23,6 +23,7 @@ from worker.sandbox.model import (
     ComponentStatuses,
     Maintenance,
     Update,
+    named,
 )
 from worker.sandbox.wire import Complaint, Refused
 
@@ -94,7 +95,7 @@ class Maintenances:
         said = draft.component_statuses or ()
         check_unset(draft.component_statuses, draft.status, COMPLETE)
         pointer = "/component_statuses/{}/component_id"
-        self._board.check_components(window.page_id, [id for id, _ in said], pointer)
+        self._board.check_components(window.page_id, named(said), pointer)
         if author == API:
             check_room(window.updates)
             self._board.check_mailing(window.page_id, draft.notify)
@@ -106,17 +107,19 @@ class Maintenances:
         self._keep(window, draft.notify, now)
         return update
 
-    def reschedule(self, id: str, name: str, start_at: datetime, end_at: datetime, now: datetime) -> Maintenance:
+    def reschedule(self, window_id: str, name: str, start_at: datetime, end_at: datetime, now: datetime) -> Maintenance:
         """
         Give the window another name and time. Publishes nothing, mails nobody, never moves a status back.
 
         Raises:
             Refused: 404 unknown window; 422 an end not after the start.
         """
-        window = self.shelf.show(id)
+        window = self.shelf.show(window_id)
         _check_order(start_at, end_at)
         name = self._board.switches.tidy(name)
-        return self._keep(replace(window, name=name, start_at=start_at, end_at=end_at, changed_at=now), False, now)
+        window = replace(window, name=name, start_at=start_at, end_at=end_at, changed_at=now)
+        self.shelf.put(window, now)
+        return window
 
     def settle(self, now: datetime) -> None:
         """Let every automated window do what it was due to do up to ``now``."""
@@ -144,8 +147,10 @@ def _next_move(window: Maintenance) -> tuple[str, datetime] | None:
 def _moved(status: str, now_said: Mapping[str, str], said: ComponentStatuses) -> ComponentStatuses:
     """What a move to ``status`` makes of the components: those that ``said`` does not name follow the window."""
     target = UNDER_MAINTENANCE if status == IN_PROGRESS else OPERATIONAL
-    named = {id for id, _ in said}
-    return (*said, *((id, target) for id, current in now_said.items() if id not in named and current != target))
+    follow = [
+        component for component, current in now_said.items() if current != target and component not in named(said)
+    ]
+    return (*said, *((component, target) for component in follow))
 
 
 def _check_order(start_at: datetime, end_at: datetime) -> None:

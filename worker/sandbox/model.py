@@ -110,7 +110,7 @@ class Page:
 
     def component_id(self, label: str) -> str:
         """The id of the component called ``Name`` or ``Group / Name``; KeyError if there is none, or more than one."""
-        found = [id for id, place in self.places().items() if label in (place.label, place.component.name)]
+        found = [key for key, place in self.places().items() if label in (place.label, place.component.name)]
         if len(found) != 1:
             raise KeyError(f"{self.name} has {len(found)} components called {label!r}")
         return found[0]
@@ -168,7 +168,7 @@ class Incident:
 
     def component_statuses(self) -> dict[str, str]:
         """What was last said of each component that was ever mentioned."""
-        return _last_said(self.updates)
+        return last_said(self.updates)
 
     def spans(self) -> tuple[Span, ...]:
         """Its component impacts: every time a component was worse than operational because of it."""
@@ -208,7 +208,7 @@ class Maintenance:
 
     def component_statuses(self) -> dict[str, str]:
         """What was last said of each component; operational before anything was."""
-        return dict.fromkeys(self.affected, OPERATIONAL) | _last_said(self.updates)
+        return dict.fromkeys(self.affected, OPERATIONAL) | last_said(self.updates)
 
     def spans(self) -> tuple[Span, ...]:
         """
@@ -223,12 +223,18 @@ class Maintenance:
             begun.add(span.component_id)
             periods.append(replace(span, start_at=start, end_at=span.end_at or self.end_at))
         if self.status == SCHEDULED:
-            periods += [Span(id, UNDER_MAINTENANCE, self.start_at, self.end_at) for id in self.affected]
+            periods += [Span(component, UNDER_MAINTENANCE, self.start_at, self.end_at) for component in self.affected]
         return tuple(periods)
 
 
-def _last_said(updates: Iterable[Update]) -> dict[str, str]:
-    return {id: status for update in updates for id, status in update.component_statuses}
+def named(statuses: ComponentStatuses) -> list[str]:
+    """The ids of the components, in order."""
+    return [component_id for component_id, _ in statuses]
+
+
+def last_said(updates: Iterable[Update]) -> dict[str, str]:
+    """What the updates last said of each component that they mention."""
+    return {component: status for update in updates for component, status in update.component_statuses}
 
 
 def _spans(updates: Iterable[Update]) -> tuple[Span, ...]:

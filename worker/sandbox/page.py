@@ -39,8 +39,10 @@ HEADERS: tuple[tuple[str, str], ...] = (
     ("cache-control", "no-store"),
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        (
+            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
     ),
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
@@ -106,7 +108,7 @@ def _past(state: State, page: Page) -> list[Incident | Maintenance]:
 
 
 def _banner(page: Page, statuses: Mapping[str, str], incidents: bool) -> View:
-    status = worst(statuses[id] for id, place in page.places().items() if not place.hidden)
+    status = worst(statuses[key] for key, place in page.places().items() if not place.hidden)
     trouble = incidents and status in (OPERATIONAL, "under_maintenance")
     text = "We are looking into a problem" if trouble else _BANNERS[status]
     return {"status": "degraded_performance" if trouble else status, "text": text}
@@ -127,7 +129,7 @@ def _item(item: Component | Group | SubPage, statuses: Mapping[str, str]) -> Vie
 def _posting(page: Page, url: str, posting: Incident | Maintenance) -> View:
     places = page.places()
     said = posting.component_statuses().items()
-    shown = {id: status for id, status in said if id in places and not places[id].hidden}
+    shown = {key: status for key, status in said if key in places and not places[key].hidden}
     kind = "incidents" if isinstance(posting, Incident) else "maintenances"
     return {
         "id": posting.id,
@@ -138,7 +140,7 @@ def _posting(page: Page, url: str, posting: Incident | Maintenance) -> View:
         "impact": worst(shown.values()),
         "window": _times(posting) if isinstance(posting, Maintenance) else None,
         "over": posting.status in ("resolved", COMPLETE),
-        "components": [{"label": places[id].label, "status": LABELS[status]} for id, status in shown.items()],
+        "components": [{"label": places[key].label, "status": LABELS[status]} for key, status in shown.items()],
         "updates": [_update(update) for update in reversed(posting.updates)],
     }
 

@@ -56,9 +56,11 @@ def _html(state: State, page: Page, path: str) -> str | None:
     return html.render_posting(state, page, posting)
 
 
-def _posting(state: State, id: str) -> Incident | Maintenance | None:
+def _posting(state: State, sought: str) -> Incident | Maintenance | None:
     try:
-        return state.maintenances.shelf.show(id) if id in state.maintenances.shelf else state.incidents.shelf.show(id)
+        if sought in state.maintenances.shelf:
+            return state.maintenances.shelf.show(sought)
+        return state.incidents.shelf.show(sought)
     except Refused:
         return None
 

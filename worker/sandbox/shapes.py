@@ -109,7 +109,7 @@ def _update(update: Update) -> Json:
         "message": update.message,
         "published_at": timestamp(update.published_at),
         "component_statuses": [
-            {"component_id": id, "component_status": status} for id, status in update.component_statuses
+            {"component_id": component, "component_status": status} for component, status in update.component_statuses
         ],
     }
 

@@ -124,7 +124,7 @@ class State:
         said = [incident.component_statuses() for incident in self.ongoing_incidents(page_id)]
         said += [window.component_statuses() for window in self.windows(page_id, IN_PROGRESS)]
         places = self.board.page(page_id).places()
-        return {id: worst(statuses[id] for statuses in said if id in statuses) for id in places}
+        return {key: worst(statuses[key] for statuses in said if key in statuses) for key in places}
 
     def person_opens(
         self,

@@ -72,10 +72,10 @@ def _event(page: Page, url: str, posting: Incident | Maintenance) -> Json:
 def _affected(page: Page, posting: Incident | Maintenance) -> list[Json]:
     places = page.places()
     affected = []
-    for id, status in posting.component_statuses().items():
-        if id not in places or places[id].hidden:
+    for key, status in posting.component_statuses().items():
+        if key not in places or places[key].hidden:
             continue
-        group = places[id].group
+        group = places[key].group
         grouped = {"group_name": group.name} if group else {}
-        affected.append({"id": id, "name": places[id].component.name, **grouped, "current_status": status})
+        affected.append({"id": key, "name": places[key].component.name, **grouped, "current_status": status})
     return affected

@@ -21,7 +21,7 @@ MAX_ITEMS = 1000
 ANY_KIND = "*"
 """In ``event_kinds``: the configuration chooses the word."""
 
-_DEFAULT_KIND = "alert"
+_DEFAULT_KIND = "event"
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _Row = dict[str, Any]
 
@@ -161,5 +161,4 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
     "occurred_at": _fields.time,
     "private": _flag,
     "test": _flag,
-    "scope": _identity,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from worker.core.drafts import begin
 from worker.core.episodes import decide
@@ -152,7 +152,9 @@ class Deliver:
             self._settle(action, replace(outcome, foreign=foreign.id))
         return foreign is not None
 
-    def _foreign(self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory) -> RemoteIncident | None:
+    def _foreign(
+        self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory
+    ) -> RemoteIncident | None:
         ours = {remote for name in action.content.components for remote in directory.components.get(name, ())}
         unsettled = [create for create in self._outbox.unsettled_creates(action.page) if create.id != action.id]
         for incident in ongoing:
@@ -179,12 +181,16 @@ class Deliver:
             baseline=baseline,
         )
         self._checkpoint("before_intent")
-        self._committer.commit(Commit(now=now, episodes=[_with(episode, sending)], actions=[sending], attempts=[attempt]))
+        self._committer.commit(
+            Commit(now=now, episodes=[_with(episode, sending)], actions=[sending], attempts=[attempt])
+        )
         self._checkpoint("after_intent")
         outcome = channel.provider.send(sending, request)
         self._checkpoint("after_send")
         self._meter.count("attempts", page=action.page, result=outcome.result)
-        self._settle(sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail))
+        self._settle(
+            sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
+        )
         self._checkpoint("after_confirm")
 
     # -- after an unknown outcome
@@ -216,7 +222,9 @@ class Deliver:
         ours = next((update for update in new if _bears(action, update)), None)
         if ours is not None:
             outcome = self._outcome(action, Result.DONE, "found on the page")
-            self._settle(action, replace(outcome, remote_id=remote_id, update_id=ours.id, published_at=ours.published_at))
+            self._settle(
+                action, replace(outcome, remote_id=remote_id, update_id=ours.id, published_at=ours.published_at)
+            )
         elif new:
             self._settle(action, self._outcome(action, Result.PERSON, f"update {new[0].id} is not ours"))
         else:
@@ -227,7 +235,10 @@ class Deliver:
         sent_at = max((attempt.started_at for attempt in attempts), default=now)
         believable = sent_at + DEADLINE + channel.settle
         if now < believable:
-            return replace(self._outcome(action, Result.UNKNOWN, "not on the page yet"), retry_at=min(believable, now + BETWEEN_READS))
+            return replace(
+                self._outcome(action, Result.UNKNOWN, "not on the page yet"),
+                retry_at=min(believable, now + BETWEEN_READS),
+            )
         if action.clean_reads:
             return self._outcome(action, Result.ABSENT, "two reads, late enough, did not find it")
         return replace(
@@ -242,7 +253,9 @@ class Deliver:
     def _bound(self, action: Action, echo: RemoteIncident) -> Outcome:
         outcome = self._outcome(action, Result.DONE, "found on the page")
         update = next((u for u in echo.updates if _bears(action, u)), None)
-        return replace(outcome, remote_id=echo.id, update_id=update.id if update else "", published_at=echo.published_at)
+        return replace(
+            outcome, remote_id=echo.id, update_id=update.id if update else "", published_at=echo.published_at
+        )
 
     def _settle(self, action: Action, outcome: Outcome, attempt: Attempt | None = None) -> None:
         """Decide on the outcome and store it; whatever else changed meanwhile, an outcome is never lost."""

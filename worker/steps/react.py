@@ -15,7 +15,8 @@ from typing import Any
 from worker.core.drafts import Heard as HeardStatements
 from worker.core.drafts import Item, Verdict
 from worker.core.episodes import decide
-from worker.core.matching import Match, Verdict as MatchVerdict
+from worker.core.matching import Match
+from worker.core.matching import Verdict as MatchVerdict
 from worker.core.model import (
     Action,
     Episode,
@@ -251,7 +252,12 @@ class Fold:
                 for key, item in self._concerned(event, signal, change, matches):
                     items.setdefault(key, []).append(item)
             self._heard.append(
-                Heard(inbound_seq=inbound.seq, position=position, event=event, effect=changes[0][1] if changes else Change.REMARK)
+                Heard(
+                    inbound_seq=inbound.seq,
+                    position=position,
+                    event=event,
+                    effect=changes[0][1] if changes else Change.REMARK,
+                )
             )
         cause = f"inbound {inbound.seq} from {inbound.source}"
         for key, of_line in items.items():
@@ -289,7 +295,9 @@ class Fold:
     ) -> list[tuple[str, Item]]:
         """Name the lines of episodes that a statement reaches: those that it belongs to, and those that want it."""
         wanted = {
-            episode_key(match.rule.identity, page, match.group): match for match in matches for page in self._pages(match)
+            episode_key(match.rule.identity, page, match.group): match
+            for match in matches
+            for page in self._pages(match)
         }
         doubtful = {m.rule.identity for m in matches if m.verdict is not MatchVerdict.MATCHED}
         found = []
@@ -333,4 +341,6 @@ class Fold:
             return
         why = "; ".join(dict.fromkeys(faults))[:1000]
         self._handled.append(Handled(seq=inbound.seq, state="parked", detail=why))
-        self._notices.append(Notice(code="inbound_parked", subject=f"inbound {inbound.seq}", text=why, severity=Severity.ERROR))
+        self._notices.append(
+            Notice(code="inbound_parked", subject=f"inbound {inbound.seq}", text=why, severity=Severity.ERROR)
+        )

@@ -52,7 +52,9 @@ def make_app(
 
 
 def _verdict(wrong: Mapping[str, str]) -> Response:
-    return JSONResponse({"status": "failing", "wrong": dict(wrong)} if wrong else {"status": "ok"}, 503 if wrong else 200)
+    return JSONResponse(
+        {"status": "failing", "wrong": dict(wrong)} if wrong else {"status": "ok"}, 503 if wrong else 200
+    )
 
 
 def _guard(app: FastAPI, token: str) -> None:

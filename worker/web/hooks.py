@@ -100,7 +100,9 @@ class HookEndpoint:
             if future.done():
                 continue
             if isinstance(result, Exception):
-                future.set_exception(result if isinstance(result, LedgerUnavailable) else LedgerUnavailable(str(result)))
+                future.set_exception(
+                    result if isinstance(result, LedgerUnavailable) else LedgerUnavailable(str(result))
+                )
             else:
                 future.set_result(result)
         self._ring()

@@ -33,6 +33,8 @@ IMPROVE = "Some of the affected services have recovered. We are still working on
 
 ImpactStatus = Literal["operational", "degraded_performance", "partial_outage", "full_outage"]
 IncidentPost = Literal["open", "worsen", "improve", "monitoring", "keepalive", "resolve"]
+IncidentApprovable = Literal["open", "worsen", "improve", "monitoring", "keepalive"]
+RelayApprovable = Literal["open", "relay"]
 RelayPost = Literal["open", "relay", "resolve"]
 
 
@@ -73,10 +75,16 @@ Components = Annotated[
 ]
 
 
+def _may_wait(value: object) -> object:
+    if value == "resolve":
+        raise must("must not be `resolve`: what is over is never kept on the page")
+    return value
+
+
 class ApproveSpec(Strict):
     """What waits for a person while `publish` is `approve`."""
 
-    posts: tuple[Literal["open", "worsen", "improve", "monitoring", "keepalive"], ...] = Field(
+    posts: tuple[Annotated[IncidentApprovable, BeforeValidator(_may_wait)], ...] = Field(
         ("open", "worsen"),
         description="The posts that wait; `open` includes reopening and backfilling. Default: [open, worsen].",
     )
@@ -95,7 +103,7 @@ class ApproveSpec(Strict):
 class RelayApproveSpec(ApproveSpec):
     """What waits for a person while `publish` is `approve`."""
 
-    posts: tuple[Literal["open", "relay"], ...] = Field(  # type: ignore[assignment]  # other words, same meaning
+    posts: tuple[Annotated[RelayApprovable, BeforeValidator(_may_wait)], ...] = Field(  # type: ignore[assignment]  # other words, same meaning
         ("open", "relay"), description="The posts that wait. Default: [open, relay]."
     )
 
@@ -215,6 +223,13 @@ class RelayCommon(PublishingSpec):
     )
 
 
+def _widen_resolve(value: object) -> object:
+    return {"*": value} if isinstance(value, str) or (isinstance(value, Mapping) and set(value) == {"template"}) else value
+
+
+_ResolveTexts = Annotated[dict[Line, Text], Short(_widen_resolve, {"type": "string"})]
+
+
 class RelayDefaults(RelayCommon):
     """`defaults.relay`: what every `relay` has where it says nothing else."""
 
@@ -226,14 +241,7 @@ class RelayDefaults(RelayCommon):
         None, description="Upstream status name to page status."
     )
     resolve_on: tuple[Line, ...] | None = Field(None, description="Upstream categories that end the incident.")
-    resolve: dict[Line, Text] | Text | None = Field(None, description="The text at the end.")
-
-
-def _widen_resolve(value: object) -> object:
-    return {"*": value} if isinstance(value, str) or (isinstance(value, Mapping) and set(value) == {"template"}) else value
-
-
-_ResolveTexts = Annotated[dict[Line, Text], Short(_widen_resolve, {"type": "string"})]
+    resolve: _ResolveTexts | None = Field(None, description="The text at the end.")
 
 
 class RelaySpec(RelayCommon):
@@ -252,17 +260,3 @@ class RelaySpec(RelayCommon):
     resolve: _ResolveTexts = Field(
         description='The text at the end, or {category: text}; the category "*" is any other. Required.'
     )
-
-    @model_validator(mode="after")
-    def _every_end_has_words(self) -> Self:
-        if not self.resolve_on:
-            raise must("needs at least one category in `resolve_on`, or its incident never ends")
-        unknown = sorted(self.resolve.keys() - {"*", *self.resolve_on})
-        if unknown:
-            raise must(f"has a `resolve` text for `{unknown[0]}`, which is not in `resolve_on`")
-        silent = [each for each in self.resolve_on if each not in self.resolve] if "*" not in self.resolve else []
-        if silent:
-            raise must(f"has no `resolve` text for `{silent[0]}`; add one, or one for \"*\"")
-        return self
-
-

@@ -146,12 +146,9 @@ def _posted(
 ) -> Json:
     """Give the status and the component statuses of one post; the latter must be absent where the status ends all."""
     said: Json = {form.thing.status: str(status)} if status else {}
-    statuses = _statuses(action, form.thing, components, directory)
-    if statuses and status != form.thing.final:
-        said["component_statuses"] = [
-            {"component_id": id, "component_status": str(statuses[id])} for id in sorted(statuses)
-        ]
-    return said
+    statuses = {} if status == form.thing.final else _statuses(action, form.thing, components, directory)
+    entries = [{"component_id": id, "component_status": str(statuses[id])} for id in sorted(statuses)]
+    return said | ({"component_statuses": entries} if entries else {})
 
 
 def _statuses(

@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+
+setup: $(STAMP) ## Make the virtual environment, with exactly the locked versions
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (about half a minute, once) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: setup ## Rehearse an alert storm against a local page (KEEP=1: stay up afterwards)
+	@$(BIN)/statusbridge demo $(if $(KEEP),--keep)
+
+run: setup ## Run the worker on rules/ for real (needs the secrets that rules/ names)
+	@$(BIN)/statusbridge run --rules rules
+
+test: setup ## Run the tests (under 3 minutes on 2 cores)
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+
+lint: setup ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: setup ## Format the code
+	@$(BIN)/ruff check --fix --quiet .; $(BIN)/ruff format --quiet .
+
+bench: setup ## Measure intake, delivery, matching and memory as ratios in one run
+	@$(BIN)/python -m tests.bench
+
+crash: setup ## Kill the worker at every named point and look for losses and doubles
+	@$(BIN)/python -m pytest -m slow tests/crash -n 2
+
+lock: ## Renew requirements.lock (needs uv)
+	@uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade -o requirements.lock
+
+check: lint test ## All that CI runs, in its order
+	@$(BIN)/statusbridge check rules
+
+clean: ## Remove what can be made again
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var
+
+.PHONY: help setup demo run test lint fmt bench crash lock check clean

@@ -1,0 +1,225 @@
+"""
+Domain values to rows and back: the only place that knows both.
+
+Rows for writing are dictionaries of column values; rows that were read are SQLAlchemy rows of whole tables.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from worker.core.model import (
+    Action,
+    ActionKind,
+    Attempt,
+    Episode,
+    Event,
+    Inbound,
+    Member,
+    Notice,
+    Severity,
+    Signal,
+    SignalId,
+)
+from worker.ledger.codec import Form, dump
+from worker.ledger.columns import handle
+from worker.ports import Decision, Entry, Heard
+
+Values = dict[str, Any]
+
+EVENTS = Form(Event)
+SIGNALS = Form(Signal, without=("version",))
+EPISODES = Form(Episode, without=("members", "actions", "wake_at", "version"))
+ACTIONS = Form(Action, without=("not_before",))
+ATTEMPTS = Form(Attempt, without=("action_id", "number", "body"))
+
+PENDING, DONE, PARKED, UNPARSED = "pending", "done", "parked", "unparsed"
+
+_URGENT = frozenset({ActionKind.RESOLVE_INCIDENT, ActionKind.COMPLETE_MAINTENANCE})
+
+
+def stored_id(signal_id: SignalId) -> SignalId:
+    """Name a signal as its columns do."""
+    source, key = signal_id
+    return handle(source), handle(key)
+
+
+def inbound_values(entry: Entry, seq: int) -> Values:
+    """An inbound that states nothing is not handed to react."""
+    inbound = entry.inbound
+    return {
+        "seq": seq,
+        "source": inbound.source,
+        "delivery": entry.delivery,
+        "method": inbound.method,
+        "query": inbound.query,
+        "headers": dump(dict(inbound.headers)),
+        "body": inbound.body,
+        "received_at": inbound.received_at,
+        "statements": entry.statements,
+        "unparsed": entry.unparsed,
+        "state": UNPARSED if entry.unparsed else PENDING if entry.statements else DONE,
+        "detail": "",
+    }
+
+
+def inbound_of(row: Row[Any]) -> Inbound:
+    """Give the request as it came."""
+    return Inbound(
+        source=row.source,
+        body=row.body,
+        headers=json.loads(row.headers),
+        received_at=row.received_at,
+        query=row.query,
+        method=row.method,
+        seq=row.seq,
+    )
+
+
+def event_values(heard: Heard, at: datetime, noted_at: datetime) -> Values:
+    """*at*: receipt of its inbound; *noted_at*: the commit that heard it."""
+    return {
+        "inbound_seq": heard.inbound_seq,
+        "position": heard.position,
+        "source": heard.event.source,
+        "key": heard.event.key,
+        "at": at,
+        "noted_at": noted_at,
+        "effect": heard.effect,
+        "body": EVENTS.write(heard.event),
+    }
+
+
+def heard_of(row: Row[Any]) -> Heard:
+    """Give the line of history."""
+    return Heard(
+        inbound_seq=row.inbound_seq, position=row.position, event=EVENTS.read(row.body), effect=row.effect
+    )
+
+
+def signal_values(signal: Signal) -> Values:
+    """With the version that it has once it is stored."""
+    return {
+        "source": signal.event.source,
+        "key": signal.event.key,
+        "scope": signal.event.scope,
+        "firing": signal.firing,
+        "version": signal.version + 1,
+        "body": SIGNALS.write(signal),
+    }
+
+
+def signal_of(row: Row[Any]) -> Signal:
+    """Needs the columns ``version`` and ``body``."""
+    return SIGNALS.read(row.body, version=row.version)
+
+
+def episode_values(episode: Episode) -> Values:
+    """With the version that it has once it is stored."""
+    return {
+        "id": episode.id,
+        "key": episode.id.rpartition("#")[0],
+        "rule_id": episode.rule_id,
+        "page": episode.page,
+        "number": episode.number,
+        "phase": episode.phase.value,
+        "wake_at": episode.wake_at,
+        "version": episode.version + 1,
+        "body": EPISODES.write(episode),
+    }
+
+
+def episode_of(row: Row[Any], members: Mapping[SignalId, Member], actions: tuple[Action, ...]) -> Episode:
+    """Give the whole episode."""
+    return EPISODES.read(row.body, wake_at=row.wake_at, version=row.version, members=members, actions=actions)
+
+
+def member_values(episode: Episode, member: Member) -> Values:
+    """Without the signal, which has a row of its own."""
+    source, key = member.signal.id
+    return {
+        "episode": episode.id,
+        "source": source,
+        "key": key,
+        "joined_at": member.joined_at,
+        "cleared": member.cleared,
+        "live": episode.phase.live,
+    }
+
+
+def member_of(row: Row[Any]) -> Member:
+    """Needs the columns of the member, and ``version`` and ``body`` of its signal."""
+    return Member(signal=signal_of(row), joined_at=row.joined_at, cleared=row.cleared)
+
+
+def action_values(action: Action) -> Values:
+    """With empty places for what comes of it."""
+    return {
+        "id": action.id,
+        "aggregate": action.aggregate,
+        "seq": action.seq,
+        "kind": action.kind.value,
+        "page": action.page,
+        "state": action.state.value,
+        "settled": action.state.settled,
+        "urgency": 0 if action.kind in _URGENT else 1,
+        "created_at": action.created_at,
+        "not_before": action.not_before,
+        "lease_until": None,
+        "posted_on": "",
+        "update_id": "",
+        "said_at": None,
+        "body": ACTIONS.write(action),
+    }
+
+
+def action_of(row: Row[Any]) -> Action:
+    """Needs the columns ``not_before`` and ``body``."""
+    return ACTIONS.read(row.body, not_before=row.not_before)
+
+
+def attempt_values(attempt: Attempt) -> Values:
+    """The exact bytes stand apart."""
+    return {
+        "action_id": attempt.action_id,
+        "number": attempt.number,
+        "sent": attempt.body,
+        "sha256": attempt.sha256,
+        "body": ATTEMPTS.write(attempt),
+    }
+
+
+def attempt_of(row: Row[Any]) -> Attempt:
+    """Give the attempt with its bytes."""
+    return ATTEMPTS.read(row.body, action_id=row.action_id, number=row.number, body=row.sent)
+
+
+def decision_values(decision: Decision) -> Values:
+    """One line of history."""
+    return {"aggregate": decision.aggregate, "at": decision.at, "cause": decision.cause, "text": decision.text}
+
+
+def decision_of(row: Row[Any]) -> Decision:
+    """Give the line of history."""
+    return Decision(aggregate=row.aggregate, at=row.at, cause=row.cause, text=row.text)
+
+
+def notice_values(notice: Notice, at: datetime) -> Values:
+    """*at*: the commit that made it."""
+    return {
+        "at": at,
+        "code": notice.code,
+        "subject": notice.subject,
+        "severity": notice.severity.value,
+        "text": notice.text,
+    }
+
+
+def notice_of(row: Row[Any]) -> Notice:
+    """Give the message."""
+    return Notice(code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity))

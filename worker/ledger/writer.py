@@ -1,0 +1,207 @@
+"""
+The one thread that writes: it gathers what all others submit and commits it in groups.
+
+A group is whatever was queued while the last commit ran: nothing waits on purpose. Each piece of work stands in a
+savepoint of its own, so that a Conflict undoes only itself. Waiters are called once the group is on disk.
+This file may not know tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from worker.errors import LedgerUnavailable, Overloaded
+from worker.ledger.backlog import Backlog
+from worker.ledger.faults import LedgerBroken, fault
+from worker.ports import Entry, Recorded
+
+T = TypeVar("T")
+
+Work = Callable[[Connection], Any]
+Begin = Callable[[], AbstractContextManager[Connection]]
+Insert = Callable[[Connection, Sequence[Entry]], Sequence[Recorded]]
+Done = Callable[[Recorded | Exception], None]
+OnFatal = Callable[[Exception], None]
+
+LARGEST_GROUP = 256
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    work: Work
+    done: Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    entry: Entry
+    done: Done
+
+
+_Item = _Step | _Arrival
+
+
+class Writer:
+    """
+    Commits what others submit, from a thread of its own.
+
+    Args:
+        begin: Opens a transaction that is committed, to disk, when its block ends.
+        insert: Inserts inbox entries and tells their places.
+        backlog: What waits.
+        on_fatal: Called once, from the writer's thread, when the ledger can be trusted no more.
+    """
+
+    def __init__(self, begin: Begin, insert: Insert, backlog: Backlog, on_fatal: OnFatal) -> None:
+        self._begin = begin
+        self._insert = insert
+        self._backlog = backlog
+        self._on_fatal = on_fatal
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._refusal = ""
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Connection], T]) -> T:
+        """
+        Do *work* in a transaction; return what it returns once that is on disk. Not to be called by a waiter.
+
+        Raises:
+            LedgerUnavailable: Nothing of it was stored; only after a failed sync nobody knows.
+            Exception: Whatever *work* raised; nothing of it was stored.
+        """
+        future: Future[T] = Future()
+
+        def done(answer: Any) -> None:
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        with self._gate:
+            self._check_open()
+            self._queue.put(_Step(work, done))
+        return future.result()
+
+    def record(self, entry: Entry, done: Done) -> None:
+        """
+        Queue an entry; *done* is called from the writer's thread once it is on disk, or failed.
+
+        Raises:
+            Overloaded: Too much waits.
+            LedgerUnavailable: The ledger is closed or broken.
+        """
+        with self._gate:
+            self._check_open()
+            if not self._backlog.admit(len(entry.inbound.body)):
+                raise Overloaded("too many inbounds wait")
+            self._queue.put(_Arrival(entry, done))
+
+    def close(self) -> None:
+        """Commit what is queued, then stop."""
+        with self._gate:
+            if not self._refusal:
+                self._refusal = "the ledger is closed"
+                self._queue.put(None)
+        self._thread.join()
+
+    def _check_open(self) -> None:
+        # Called behind the gate, so that nothing can be queued behind the end.
+        if self._refusal:
+            raise LedgerUnavailable(self._refusal)
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            group = [self._queue.get()]
+            while len(group) < LARGEST_GROUP and not self._queue.empty():
+                group.append(self._queue.get())
+            ended = group[-1] is None  # nothing is queued behind it
+            self._settle([item for item in group if item is not None])
+
+    def _settle(self, group: Sequence[_Item]) -> None:
+        try:
+            answers = self._commit(group)
+        except Exception as error:
+            answers = [self._failure(error)] * len(group)
+        for item, answer in zip(group, answers, strict=True):
+            if isinstance(item, _Arrival):
+                self._backlog.left_queue(len(item.entry.inbound.body))
+            _tell(item, answer)
+
+    def _commit(self, group: Sequence[_Item]) -> list[Any]:
+        if self._broken:
+            raise LedgerUnavailable(self._refusal)
+        entries = [item.entry for item in group if isinstance(item, _Arrival)]
+        with self._begin() as connection:
+            recorded = self._record(connection, entries)
+            places = iter(recorded)
+            answers = [_attempt(connection, i.work) if isinstance(i, _Step) else next(places) for i in group]
+        self._backlog.pends(sum(map(_waits, entries, recorded)))
+        return answers
+
+    def _record(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded | Exception]:
+        if not entries:
+            return ()
+        together = _attempt(connection, lambda inner: self._insert(inner, entries))
+        if not isinstance(together, Exception):
+            return together  # type: ignore[no-any-return]
+        # One of them cannot be stored; the others shall not suffer for it.
+        return [_attempt(connection, lambda inner, e=entry: self._insert(inner, [e])[0]) for entry in entries]
+
+    def _failure(self, error: Exception) -> LedgerUnavailable:
+        failure = fault(error)
+        if not isinstance(failure, LedgerUnavailable):
+            _log.error("a group of commits failed", exc_info=error)
+            return LedgerUnavailable(f"the ledger failed: {failure}")
+        if isinstance(failure, LedgerBroken):
+            self.break_off(failure)
+        return failure
+
+    def break_off(self, failure: LedgerBroken) -> None:
+        """Refuse everything from now on, and say so once."""
+        with self._gate:
+            first, self._broken = not self._broken, True
+            if not self._refusal:
+                self._refusal = str(failure)
+                self._queue.put(None)
+        if first:
+            self._on_fatal(failure)
+
+
+def _attempt(connection: Connection, work: Work) -> Any:
+    """Do *work* by itself; give its failure as a value, unless the whole transaction is lost with it."""
+    connection.exec_driver_sql("SAVEPOINT work")
+    try:
+        answer = work(connection)
+    except Exception as error:
+        answer = fault(error)
+        if isinstance(answer, LedgerUnavailable):
+            raise
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT work")
+    connection.exec_driver_sql("RELEASE SAVEPOINT work")
+    return answer
+
+
+def _waits(entry: Entry, place: Recorded | Exception) -> bool:
+    return isinstance(place, Recorded) and not place.duplicate and bool(entry.statements) and not entry.unparsed
+
+
+def _tell(item: _Item, answer: Any) -> None:
+    try:
+        item.done(answer)
+    except Exception:
+        _log.exception("a waiter of the ledger failed")

@@ -1,0 +1,110 @@
+"""
+The answer to a write, compared with what we asked for: is it about our object, and does it say our words?
+
+Pure. Source: the official SDK, PyPI ``incident-io`` 2.29.0 (``StatusPages*ResultV2``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from worker.core.model import Action, RemoteIncident, RemoteUpdate, Request
+from worker.providers._text import plain, tidy
+from worker.providers.incident_io import reading
+from worker.providers.incident_io.vocabulary import Form, Verb, form_of, target_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Echo:
+    """What an answer says of our write; the fields are those of ``Outcome``."""
+
+    remote_id: str
+    update_id: str = ""
+    published_at: datetime | None = None
+    differences: tuple[str, ...] = ()
+
+
+def echo_of(action: Action, request: Request, body: bytes) -> Echo:
+    """
+    Read the body of a 2xx answer.
+
+    An object that is ours but says other words is still an echo: the differences are told, the caller judges.
+
+    Raises:
+        reading.Unreadable: The answer is not about the object that we wrote to, or cannot be read.
+    """
+    form = form_of(action)
+    sent = json.loads(request.body) if request.body else {}
+    return _READERS[form.verb](action, form, sent, body)
+
+
+def _of_create(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
+    data = reading.child(reading.document(body), form.thing.noun)
+    if reading.text(data, "status_page_id") != sent["status_page_id"]:
+        raise reading.Unreadable("the answer is about another page")
+    shown = reading.incident(data, form.thing)
+    last = sent["updates"][-1] if form.verb is Verb.BACKFILL else sent
+    post = _our_post(shown, last["message"])
+    return Echo(
+        remote_id=shown.id,
+        update_id=post.id if post else "",
+        published_at=shown.published_at,
+        differences=_differences(
+            ("name", sent["name"], shown.name),
+            ("status", last[form.thing.status], shown.status),
+            ("message", last["message"], post.message if post else ""),
+        ),
+    )
+
+
+def _our_post(shown: RemoteIncident, message: str) -> RemoteUpdate | None:
+    """Find the newest update that bears our message; a single one is ours whatever the page made of the words."""
+    ours = [post for post in shown.updates if tidy(post.message) == tidy(message)]
+    return ours[-1] if ours else shown.updates[0] if len(shown.updates) == 1 else None
+
+
+def _of_update(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
+    data = reading.child(reading.document(body), form.thing.update)
+    if reading.text(data, form.thing.id) != sent[form.thing.id]:
+        raise reading.Unreadable("the answer is about another object")
+    post = reading.update(data, form.thing)
+    return Echo(
+        remote_id=sent[form.thing.id],
+        update_id=post.id,
+        published_at=post.published_at,
+        differences=_differences(
+            ("status", sent.get(form.thing.status, post.status), post.status),
+            ("message", sent["message"], post.message),
+        ),
+    )
+
+
+def _of_edit(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
+    data = reading.child(reading.document(body), form.thing.noun)
+    if reading.identity(data) != target_of(action):
+        raise reading.Unreadable("the answer is about another object")
+    return Echo(
+        remote_id=target_of(action), differences=_differences(("name", sent["name"], reading.text(data, "name")))
+    )
+
+
+def _of_delete(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
+    return Echo(remote_id=target_of(action))
+
+
+_READERS: Mapping[Verb, Callable[[Action, Form, Mapping[str, Any], bytes], Echo]] = {
+    Verb.CREATE: _of_create,
+    Verb.BACKFILL: _of_create,
+    Verb.UPDATE: _of_update,
+    Verb.EDIT: _of_edit,
+    Verb.DELETE: _of_delete,
+}
+
+
+def _differences(*fields: tuple[str, str, str]) -> tuple[str, ...]:
+    differing: Sequence[tuple[str, str, str]] = [each for each in fields if tidy(each[1]) != tidy(each[2])]
+    return tuple(f"{name}: sent `{plain(ours, 80)}`, page shows `{plain(theirs, 80)}`" for name, ours, theirs in differing)
