@@ -343,22 +343,14 @@ class _Server(uvicorn.Server):
             self._tell(f"http://{host}:{port}")
 
 
-def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> None:
+def make_server(worker: Worker, started: Callable[[str], None]) -> uvicorn.Server:
     """
-    Serve until SIGTERM or SIGINT, then drain.
+    Make the HTTP server of a worker; ``run()`` serves until ``should_exit`` is set or, in the main thread, a signal comes.
 
     Args:
         started: Called with the address once the server listens.
     """
     settings = worker.settings
-    run_file = run_file_of(settings.ledger)
-
-    def listening(url: str) -> None:
-        if run_file is not None:
-            _write_private(run_file, json.dumps({"url": url, "pid": os.getpid()}))
-        LOG.info("listening", url=url, rules=worker.rules.hash[:12])
-        started(url)
-
     config = uvicorn.Config(
         worker.app,
         host=settings.host,
@@ -369,9 +361,27 @@ def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> 
         server_header=False,
         lifespan="off",
     )
+    return _Server(config, started)
+
+
+def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> None:
+    """
+    Serve until SIGTERM or SIGINT, then drain.
+
+    Args:
+        started: Called with the address once the server listens.
+    """
+    run_file = run_file_of(worker.settings.ledger)
+
+    def listening(url: str) -> None:
+        if run_file is not None:
+            _write_private(run_file, json.dumps({"url": url, "pid": os.getpid()}))
+        LOG.info("listening", url=url, rules=worker.rules.hash[:12])
+        started(url)
+
     worker.start()
     try:
-        _Server(config, listening).run()
+        make_server(worker, listening).run()
     finally:
         worker.stop()
         if run_file is not None:

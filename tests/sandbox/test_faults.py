@@ -96,17 +96,17 @@ def test_a_late_request_takes_effect_by_the_clock(server: SandboxServer, client:
 
 def test_late_requests_and_automation_happen_in_order(desk: Desk, clock: Clock) -> None:
     made = desk.new_window(automate_maintenance_status=True)["status_page_maintenance"]["id"]
-    desk.faults.next("POST", "maintenance_updates", faults.late(3590), faults.late(3610))
-    for message in ("before the start", "after the start"):
+    desk.faults.next("POST", "maintenance_updates", faults.late(3610), faults.late(3590))
+    for message in ("after the start", "before the start"):
         body = {"status_page_maintenance_id": made, "message": message, "notify_subscribers": False}
         assert desk.ask("POST", "/v2/status_page_maintenance_updates", body) is None
     clock.pass_(7000)
     shown = desk.get(f"/v2/status_page_maintenances/{made}")["status_page_maintenance"]
-    assert [update["maintenance_status"] for update in shown["updates"]] == [
-        "maintenance_scheduled",
-        "maintenance_scheduled",
-        "maintenance_in_progress",
-        "maintenance_in_progress",
+    assert [(update["message"], update["maintenance_status"]) for update in shown["updates"]] == [
+        ("We will be back soon.", "maintenance_scheduled"),
+        ("before the start", "maintenance_scheduled"),
+        ("Scheduled maintenance is now in progress.", "maintenance_in_progress"),
+        ("after the start", "maintenance_in_progress"),
     ]
 
 

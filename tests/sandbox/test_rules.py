@@ -224,8 +224,31 @@ def test_completing_restores_components_which_must_not_be_named(desk: Desk) -> N
     desk.post_window(made["id"], component_statuses=named)
     assert statuses(desk)[desk.api] == "operational"
     assert statuses(desk)[desk.checkout] == "under_maintenance"
+    desk.post_window(made["id"], maintenance_status="maintenance_in_progress")
+    assert statuses(desk)[desk.api] == "operational"
     desk.post_window(made["id"], maintenance_status="maintenance_complete")
     assert statuses(desk)[desk.checkout] == "operational"
+
+
+def test_a_person_comes_after_what_was_due_before(desk: Desk, clock: Clock) -> None:
+    made = desk.new_window(automate_maintenance_status=True)["status_page_maintenance"]
+    desk.state.person_posts(made["id"], "Looking good.", now=clock.pass_(HOUR + 1))
+    shown = [update["maintenance_status"] for update in window(desk, made["id"])["updates"]]
+    assert shown == ["maintenance_scheduled", "maintenance_in_progress", "maintenance_in_progress"]
+
+
+def test_a_list_by_time_includes_what_ended_or_began_just_then(desk: Desk, clock: Clock) -> None:
+    made = desk.new_incident()["status_page_incident"]["id"]
+    clock.pass_(HOUR)
+    resolve(desk, made)
+    for times, found in (
+        ({"start_at": "2026-11-23T11:00:00Z"}, 1),
+        ({"start_at": "2026-11-23T11:00:01Z"}, 0),
+        ({"end_at": "2026-11-23T10:00:00+00:00"}, 1),
+        ({"end_at": "2026-11-23T10:59:59+01:00"}, 0),
+    ):
+        answer = desk.get("/v2/status_page_incidents", status_page_id=desk.page.id, **times)
+        assert len(answer["status_page_incidents"]) == found, times
 
 
 def test_a_window_knows_no_outages(desk: Desk) -> None:

@@ -15,13 +15,18 @@ from worker.core.spelling import did_you_mean
 Fault = tuple[int, int, str]
 """Line and column, both from 1, and the message."""
 
-_FUNCTIONS = (
-    "label has size matches contains startsWith endsWith lowerAscii upperAscii replace split join trim substring indexOf "
-    "all exists exists_one filter map orValue or hasValue value duration timestamp string int double bool dyn type "
-    "getFullYear getMonth getDate getDayOfWeek getHours getMinutes getSeconds"
-).split()
+_FUNCTIONS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        label has size matches contains startsWith endsWith lowerAscii upperAscii replace split join trim substring
+        indexOf all exists exists_one filter map orValue or hasValue value duration timestamp string int double bool
+        dyn type getFullYear getMonth getDate getDayOfWeek getHours getMinutes getSeconds
+        """,
+    )
+)
 _FAULT = re.compile(r"^ERROR: <input>:(-?\d+):(-?\d+): (.*)$", re.MULTILINE)
-_CODE = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_CODE = re.compile(r"\A(?!ERROR)[A-Z_]+: | \[[A-Z_]+\]\Z")
 _TYPES = {
     "string": "text",
     "int": "a number",
@@ -35,22 +40,31 @@ _TYPES = {
     "null": "null",
     "null_type": "null",
     "timestamp": "a time",
-    "google.protobuf.Timestamp": "a time",
+    "google.protobuf.timestamp": "a time",
     "duration": "a duration",
-    "google.protobuf.Duration": "a duration",
+    "google.protobuf.duration": "a duration",
     "bytes": "bytes",
     "optional_type": "an optional value",
+    "type": "a type",
+    "str": "text",
+    "float": "a number",
+    "dict": "a map",
+    "nonetype": "null",
+    "datetime": "a time",
+    "timedelta": "a duration",
 }
+"""Names of types, in lower case: of the checker, of the run time, of Python."""
 _OPERATIONS = {
     **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), "cannot compare {0} with {1} ({3})"),
     **dict.fromkeys(("&&", "||"), "`{2}` needs true or false on both sides, not {0} and {1} ({3})"),
     **dict.fromkeys(("+", "-", "*", "/", "%"), "cannot reckon {0} {2} {1} ({3})"),
     "in": "cannot look for {0} in {1} ({3})",
 }
+_TIME_HINT = "; `timestamp(…)` makes a time of text"
 _SYNTAX = (
     (re.compile(r"token recognition error at: '[\"']"), "this text has no closing quote, or an unknown `\\` in it"),
     (re.compile(r"token recognition error at: '=[^=~]?'"), "to compare, write `==`"),
-    (re.compile(r"token recognition error at: '=~"), "for a regular expression, write `.matches(\"…\")`"),
+    (re.compile(r"token recognition error at: '=~"), 'for a regular expression, write `.matches("…")`'),
     (re.compile(r"token recognition error at: '&"), "for both of two, write `&&`"),
     (re.compile(r"token recognition error at: '\|"), "for one of two, write `||`"),
     (re.compile(r"token recognition error at: '(.)"), "`{0}` means nothing here"),
@@ -66,11 +80,14 @@ _SYNTAX = (
 _MESSAGES = (
     (re.compile(r"reserved identifier: (.+)"), "`{0}` is a reserved word"),
     (re.compile(r"expression of type '(.+)' cannot be the operand of a select operation"), "{type} has no fields"),
-    (re.compile(r".*recursion (?:limit|depth).*", re.IGNORECASE), "the expression is nested or chained more than 32 deep"),
+    (re.compile(r"(?i)recursion (?:limit|depth)"), "the expression is nested or chained more than 32 deep"),
     (re.compile(r"has\(\) argument must be a field selection"), "`has(…)` asks for a field: `has(event.labels.x)`"),
 )
 _RUN_TIME = (
-    (re.compile(r"Key not found in map : (.+)"), "there is no key {0}; guard the read with `has(…)`, or `.?name.orValue(\"\")`"),
+    (
+        re.compile(r"Key not found in map : (.+)"),
+        'there is no key {0}; guard it with `has(…)`, or `.?name.orValue("")`',
+    ),
     (re.compile(r"No value with name \"(.+?)\" found"), "`{0}` has no value here"),
     (re.compile(r"Index error: index=(.+) size=(.+)"), "the list has no element {0}, it has {1}"),
     (re.compile(r"Applying SELECT to non-message type"), "a field is read of something that is not a map"),
@@ -79,7 +96,9 @@ _RUN_TIME = (
     (re.compile(r"Non-CEL value type for '(.+)'"), "`{0}` is not a value that expressions can read"),
     (re.compile(r"Invalid timezone"), "there is no time zone of this name"),
 )
-_OVERLOAD = re.compile(r"(?:found no matching overload for '(.+)' applied to '|No matching overloads found : (.+?))\((.*)\)'?$")
+_OVERLOAD = re.compile(
+    r"(?:found no matching overload for '(.+)' applied to '|No matching overloads found : (.+?))\((.*)\)'?$"
+)
 _MEMBER = re.compile(r"No matching overloads found : \((.+?)\)\.(\w+)\((.*)\)$")
 _BARE_OPERATOR = re.compile(r"No matching overloads found : _?(.+?)_$")
 
@@ -93,8 +112,8 @@ def compile_faults(text: str, said: str, names: Collection[str]) -> tuple[Fault,
         said: The text of the exception.
         names: Every variable that the expression could have used, dotted.
     """
-    found = [(int(line), int(column), _CODE.sub("", message)) for line, column, message in _FAULT.findall(said)]
-    found = found or [(1, 1, _CODE.sub("", _CODE.sub("", said)))]
+    said = _without_code(said)
+    found = [(int(line), int(column), message) for line, column, message in _FAULT.findall(said)] or [(1, 1, said)]
     syntax = [fault for fault in found if fault[2].startswith("Syntax error: ")]
     if syntax:  # what follows the first one is the parser's guessing
         found = syntax[:1]
@@ -105,11 +124,21 @@ def compile_faults(text: str, said: str, names: Collection[str]) -> tuple[Fault,
 
 def run_time_fault(said: str) -> str:
     """Translate the text of an error value, or of an exception while evaluating."""
-    said = _CODE.sub("", _CODE.sub("", said))
+    said = _without_code(said)
     member = _MEMBER.search(said)
     if member:
         return _misuse(member[2], [member[1], *_split(member[3])])
     return _overload(said) or _translated(said, _RUN_TIME) or said
+
+
+def kind_of(type_name: str) -> str:
+    """Name a type, known by any of its names, as people do: "a number"."""
+    return _TYPES.get(re.split(r"[(<]", type_name)[0].lower(), f"`{type_name}`")
+
+
+def _without_code(said: str) -> str:
+    """Cut the status code that stands before, after or on both sides of a message."""
+    return _CODE.sub("", said)
 
 
 def _compile_fault(text: str, line: int, column: int, message: str, names: Collection[str]) -> Fault:
@@ -127,19 +156,26 @@ def _unknown_name(text: str, line: int, column: int, name: str, names: Collectio
     start = row.rfind(name, 0, column - 1 + len(name))
     start = column - 1 if start < 0 else start
     called = row[start + len(name) :].lstrip().startswith("(")
+    if called and name in _FUNCTIONS:
+        return (line, start + 1, f"`{name}` is not called so: something before or after it is missing, or too much")
     if called:
         return (line, start + 1, f"unknown function `{name}`{did_you_mean(name, _FUNCTIONS)}")
-    hint = _label_hint(text, line, start) or _event_hint(name, names) or did_you_mean(name, names)
+    if name in _FUNCTIONS:
+        return (line, start + 1, f"`{name}` is a function: write `{name}(…)`")
+    hint = _label_hint(text, line, start) or _field_hint(name, names) or did_you_mean(name, names)
     return (line, start + 1, f"unknown name `{name}`{hint}")
 
 
-def _event_hint(name: str, names: Collection[str]) -> str:
-    return f"; did you mean `event.{name}`?" if f"event.{name.partition('.')[0]}" in names else ""
+def _field_hint(name: str, names: Collection[str]) -> str:
+    if f"event.{name.partition('.')[0]}" in names:
+        return f"; did you mean `event.{name}`?"
+    field = min((known for known in names if known.startswith(f"{name}.")), default="")
+    return f"; name one of its fields, as in `{field}`" if field else ""
 
 
 def _label_hint(text: str, line: int, column: int) -> str:
-    before = text.split("\n")[line - 1][:column]
-    return '; a label with `-`, `.` or `/` in its name is read as `label("…")`' if re.search(r"labels\.\w+[-./]$", before) else ""
+    inside = re.search(r"labels\.\w+[-./]$", text.split("\n")[line - 1][:column])
+    return '; a label with `-`, `.` or `/` in its name is read as `label("…")`' if inside else ""
 
 
 def _overload(message: str) -> str:
@@ -151,15 +187,17 @@ def _overload(message: str) -> str:
 
 
 def _misuse(function: str, arguments: list[str]) -> str:
-    kinds = [_kind(argument) for argument in arguments]
+    kinds = [kind_of(argument) for argument in arguments]
     operator = function.strip("_@")
     if operator in _OPERATIONS and len(kinds) == 2:
-        return _OPERATIONS[operator].format(*kinds, operator, f" {operator} ".join(arguments))
+        hint = _TIME_HINT if {"text", "a time"} == set(kinds) else ""
+        return _OPERATIONS[operator].format(*kinds, operator, f" {operator} ".join(arguments)) + hint
     if function == "_?_:_":
         return f"both answers of `? :` must be of one kind, not {' and '.join(kinds[1:])}"
-    if function.startswith("_[") or function.startswith("_?"):
-        return f"{kinds[0]} has no fields or elements"
-    return f"`{operator}` cannot be applied to {' and '.join(kinds) or 'nothing'}"
+    if function.startswith(("_[", "_?")):
+        return f"{kinds[0]} has no fields or elements that {' and '.join(kinds[1:]) or 'nothing'} could name"
+    hint = _TIME_HINT if operator.startswith("get") and kinds[:1] == ["text"] else ""
+    return f"`{operator}` cannot be applied to {' and '.join(kinds) or 'nothing'}{hint}"
 
 
 def _split(arguments: str) -> list[str]:
@@ -167,14 +205,10 @@ def _split(arguments: str) -> list[str]:
     return [part.strip() for part in re.findall(r"(?:[^,(<]|[(<].*?[)>]+)+", arguments)]
 
 
-def _kind(type_name: str) -> str:
-    return _TYPES.get(re.split(r"[(<]", type_name)[0], f"`{type_name}`")
-
-
 def _translated(message: str, wordings: Collection[tuple[re.Pattern[str], str]], **more: str) -> str:
     for pattern, ours in wordings:
         found = pattern.search(message)
         if found:
-            words: Mapping[str, str] = {"type": _kind(found[1]).removeprefix("a ") if found.groups() else "", **more}
+            words: Mapping[str, str] = {"type": kind_of(found[1]).removeprefix("a ") if found.groups() else "", **more}
             return ours.format(*found.groups(), **words)
     return ""

@@ -19,7 +19,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import yaml
-from yaml.cyaml import CParser
 
 from worker.core.slips import MISSING_SPACE, explain
 from worker.errors import ConfigError, Problem
@@ -59,6 +58,13 @@ class Document:
     keys: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     written: Mapping[Path, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+
+    def at(self, path: Path) -> Any:
+        """Give the value at *path*, which must be there."""
+        data = self.data
+        for part in path:
+            data = data[part]
+        return data
 
     def value_at(self, path: Path) -> tuple[int, int]:
         """Give (line, column) of the value at *path*, or of the nearest thing around it that stands in the file."""
@@ -157,6 +163,12 @@ def _resolve(text: str) -> Any:
     return text
 
 
+_NO_ALIAS = "a value that starts with `*` is a YAML alias, which is not allowed; quote it if it is text"
+_NO_ANCHOR = "a value that starts with `&` is a YAML anchor, which is not allowed; quote it if it is text"
+_NO_TAG = "a value that starts with `!` is a YAML tag, which is not allowed; quote it if it is text"
+_ONE_DOCUMENT = "a second document starts here; one file holds one document: move it to a file of its own"
+
+
 class _GiveUpError(Exception):
     """Reading on would only find follow-up faults, or cost too much."""
 
@@ -172,7 +184,7 @@ class _Reader:
         self.keys: dict[Path, tuple[int, int]] = {}
         self.written: dict[Path, str] = {}
         self._nodes = 0
-        self._next: Callable[[], Any] = CParser(text).get_event
+        self._next: Callable[[], Any] = iter(yaml.parse(text, Loader=yaml.CSafeLoader)).__next__
         self._build: Mapping[type, Callable[[Any, Path], Any]] = {
             yaml.ScalarEvent: self._scalar,
             yaml.MappingStartEvent: self._mapping,
@@ -200,10 +212,10 @@ class _Reader:
             self._next()
             event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
-            self._fault(event, "a second document starts here; one file holds one document: move it to a file of its own")
+            self._fault(event, _ONE_DOCUMENT)
         return data
 
-    def _fault(self, event: yaml.Event, message: str) -> None:
+    def _fault(self, event: Any, message: str) -> None:
         self.problems.append(Problem(self.file, event.start_mark.line + 1, event.start_mark.column + 1, message))
 
     def _node(self, event: Any, path: Path) -> Any:
@@ -214,20 +226,20 @@ class _Reader:
             self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
         return self._build[type(event)](event, path)
 
-    def _stop(self, event: yaml.Event, message: str) -> None:
+    def _stop(self, event: Any, message: str) -> None:
         self._fault(event, message)
         raise _GiveUpError
 
-    def _alias(self, event: yaml.AliasEvent, path: Path) -> None:
-        self._fault(event, "a value that starts with `*` is a YAML alias, which is not allowed; quote it if it is text")
+    def _alias(self, event: Any, _path: Path) -> None:
+        self._fault(event, _NO_ALIAS)
 
     def _begin(self, event: Any, path: Path, style: str = "") -> None:
         mark = event.start_mark
         self.values[path] = Spot(mark.line + 1, mark.column + 1, style)
         if event.anchor is not None:
-            self._fault(event, "a value that starts with `&` is a YAML anchor, which is not allowed; quote it if it is text")
+            self._fault(event, _NO_ANCHOR)
         if event.tag is not None:
-            self._fault(event, "a value that starts with `!` is a YAML tag, which is not allowed; quote it if it is text")
+            self._fault(event, _NO_TAG)
 
     def _scalar(self, event: yaml.ScalarEvent, path: Path) -> Any:
         style = event.style or ""
@@ -273,12 +285,15 @@ class _Reader:
             self._fault(event, "a key must be plain text, without `&` or `!` before it")
         if event.value == "<<" and not event.style:
             self._fault(event, "the merge key `<<` is not allowed; write the keys out, or use `defaults`")
+        if found := _HIDDEN.search(event.value):
+            self._fault(event, _hidden_words(found[0]))
         self._nodes += 1
         return str(event.value)
 
-    def _check_space(self, key: yaml.ScalarEvent) -> None:
+    def _check_space(self, key: Any) -> None:
         if not key.style and (slip := MISSING_SPACE.match(key.value)):
             self._fault(key, f"a space is missing after the colon of `{slip['key']}:`")
 
-    def _source(self, event: yaml.Event) -> str:
-        return self.lines[event.start_mark.line][event.start_mark.column :]
+    def _source(self, event: Any) -> str:
+        line: str = self.lines[event.start_mark.line]
+        return line[event.start_mark.column :]

@@ -21,17 +21,26 @@ _LOOK = 500
 """Characters of a line that are searched for slips: bounds the work on a hostile line."""
 
 _BRACES = re.compile(r"""(?:[:,\[-]\s+|[\[{])(?P<slip>\{\{)""")
-_SECRET = re.compile(r"""[\[{](?:[^"'#]*?[:,])?\s*(?P<slip>\$\{)""")
+_SECRET = re.compile(r"""[\[{](?:[^"'#]*?[:,])??\s*(?P<slip>\$\{)""")
 _TAB = re.compile(r"^ *(?P<slip>\t)")
 
 _BY_PROBLEM: Sequence[tuple[str, str]] = (
-    ("mapping values are not allowed", "a `:` cannot stand here; quote a text that holds `: `, or mend the indentation"),
+    (
+        "mapping values are not allowed",
+        "a `:` cannot stand here; quote a text that holds `: `, or mend the indentation",
+    ),
     ("could not find expected ':'", "a `:` is missing after a key in this line or the one above"),
     ("did not find expected key", "this does not fit the lines above; mend the indentation, a quote or a bracket"),
-    ("did not find expected '-' indicator", "this does not fit the list above; mend the indentation, or start it with `- `"),
+    (
+        "did not find expected '-' indicator",
+        "this does not fit the list above; mend the indentation, or start it with `- `",
+    ),
     ("did not find expected ',' or '}'", "a `,` or the closing `}` is missing before this"),
     ("did not find expected ',' or ']'", "a `,` or the closing `]` is missing before this"),
-    ("found unknown escape character", "in double quotes a backslash begins an escape; double it, or use single quotes"),
+    (
+        "found unknown escape character",
+        "in double quotes a backslash begins an escape; double it, or use single quotes",
+    ),
     ("found character that cannot start any token", "a text cannot start with this character; put it in quotes"),
     ("found undefined tag handle", "a value that starts with `!` is a YAML tag, which is not allowed; quote it"),
     ("block sequence entries are not allowed", "a list cannot start here; put each `- ` item on a line of its own"),

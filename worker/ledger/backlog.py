@@ -15,17 +15,17 @@ class Limits:
 
     Args:
         queued: Entries in memory, not yet on disk.
-        queued_bytes: Their bodies together.
         pending: Recorded inbounds that were not reacted to.
+        queued_bytes: The bodies of the queued entries together.
     """
 
-    queued: int = 20_000
+    queued: int
+    pending: int
     queued_bytes: int = 64 << 20
-    pending: int = 100_000
 
 
 class Backlog:
-    """Counts what waits. On a shared database *pending* is an estimate that is set right from time to time."""
+    """Counts what waits; where workers share a database, what is pending is an estimate that is set right often."""
 
     def __init__(self, limits: Limits, pending: int = 0) -> None:
         self._limits = limits
@@ -59,6 +59,6 @@ class Backlog:
             self._pending += more
 
     def recounted(self, pending: int) -> None:
-        """Set right what another process may have changed."""
+        """Set right what others may have changed."""
         with self._lock:
             self._pending = pending

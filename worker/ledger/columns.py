@@ -46,11 +46,11 @@ class Utc(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> int | None:
         """Refuse a time without a zone, store any other as UTC."""
         return None if value is None else micros(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: int | None, _dialect: Dialect) -> datetime | None:
         """Give it back aware."""
         return None if value is None else moment(value)
 
@@ -73,6 +73,8 @@ def restored(text: str) -> str:
 
 def handle(name: str) -> str:
     """Make a name storable, and short enough for an index; different names stay different."""
+    if len(name) < LONGEST_NAME and name.isascii() and "\0" not in name:
+        return name  # nearly all
     stored = storable(name)
     octets = stored.encode()
     if len(octets) < LONGEST_NAME:
@@ -88,15 +90,15 @@ class Words(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         """Mark what no database stores."""
         return None if value is None else storable(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> str | None:
         """Take the marks away."""
         return None if value is None else restored(value)
 
-    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+    def coerce_compared_value(self, _op: Any, _value: Any) -> Any:
         """Compare as it is stored."""
         return self
 
@@ -106,6 +108,6 @@ class Name(Words):
 
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         """Shorten it, and mark what no database stores."""
         return None if value is None else handle(value)

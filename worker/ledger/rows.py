@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Row
 
 from worker.core.model import (
     Action,
     ActionKind,
+    ActionState,
     Attempt,
     Episode,
     Event,
@@ -31,6 +32,7 @@ from worker.ledger.columns import handle
 from worker.ports import Decision, Entry, Heard
 
 Values = dict[str, Any]
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 EVENTS = Form(Event)
 SIGNALS = Form(Signal, without=("version",))
@@ -68,7 +70,7 @@ def inbound_values(entry: Entry, seq: int) -> Values:
     }
 
 
-def inbound_of(row: Row[Any]) -> Inbound:
+def inbound_of(row: AnyRow) -> Inbound:
     """Give the request as it came."""
     return Inbound(
         source=row.source,
@@ -95,11 +97,9 @@ def event_values(heard: Heard, at: datetime, noted_at: datetime) -> Values:
     }
 
 
-def heard_of(row: Row[Any]) -> Heard:
+def heard_of(row: AnyRow) -> Heard:
     """Give the line of history."""
-    return Heard(
-        inbound_seq=row.inbound_seq, position=row.position, event=EVENTS.read(row.body), effect=row.effect
-    )
+    return Heard(inbound_seq=row.inbound_seq, position=row.position, event=EVENTS.read(row.body), effect=row.effect)
 
 
 def signal_values(signal: Signal) -> Values:
@@ -114,7 +114,7 @@ def signal_values(signal: Signal) -> Values:
     }
 
 
-def signal_of(row: Row[Any]) -> Signal:
+def signal_of(row: AnyRow) -> Signal:
     """Needs the columns ``version`` and ``body``."""
     return SIGNALS.read(row.body, version=row.version)
 
@@ -134,7 +134,7 @@ def episode_values(episode: Episode) -> Values:
     }
 
 
-def episode_of(row: Row[Any], members: Mapping[SignalId, Member], actions: tuple[Action, ...]) -> Episode:
+def episode_of(row: AnyRow, members: Mapping[SignalId, Member], actions: tuple[Action, ...]) -> Episode:
     """Give the whole episode."""
     return EPISODES.read(row.body, wake_at=row.wake_at, version=row.version, members=members, actions=actions)
 
@@ -152,13 +152,13 @@ def member_values(episode: Episode, member: Member) -> Values:
     }
 
 
-def member_of(row: Row[Any]) -> Member:
+def member_of(row: AnyRow) -> Member:
     """Needs the columns of the member, and ``version`` and ``body`` of its signal."""
     return Member(signal=signal_of(row), joined_at=row.joined_at, cleared=row.cleared)
 
 
-def action_values(action: Action) -> Values:
-    """With empty places for what comes of it."""
+def action_values(action: Action, now: datetime) -> Values:
+    """*now*: the commit; the page has since then what is done in it."""
     return {
         "id": action.id,
         "aggregate": action.aggregate,
@@ -171,14 +171,14 @@ def action_values(action: Action) -> Values:
         "created_at": action.created_at,
         "not_before": action.not_before,
         "lease_until": None,
-        "posted_on": "",
-        "update_id": "",
-        "said_at": None,
+        "remote_id": action.remote_id,
+        "update_id": action.update_id,
+        "said_at": now if action.state is ActionState.DONE else None,
         "body": ACTIONS.write(action),
     }
 
 
-def action_of(row: Row[Any]) -> Action:
+def action_of(row: AnyRow) -> Action:
     """Needs the columns ``not_before`` and ``body``."""
     return ACTIONS.read(row.body, not_before=row.not_before)
 
@@ -194,7 +194,7 @@ def attempt_values(attempt: Attempt) -> Values:
     }
 
 
-def attempt_of(row: Row[Any]) -> Attempt:
+def attempt_of(row: AnyRow) -> Attempt:
     """Give the attempt with its bytes."""
     return ATTEMPTS.read(row.body, action_id=row.action_id, number=row.number, body=row.sent)
 
@@ -204,7 +204,7 @@ def decision_values(decision: Decision) -> Values:
     return {"aggregate": decision.aggregate, "at": decision.at, "cause": decision.cause, "text": decision.text}
 
 
-def decision_of(row: Row[Any]) -> Decision:
+def decision_of(row: AnyRow) -> Decision:
     """Give the line of history."""
     return Decision(aggregate=row.aggregate, at=row.at, cause=row.cause, text=row.text)
 
@@ -220,6 +220,6 @@ def notice_values(notice: Notice, at: datetime) -> Values:
     }
 
 
-def notice_of(row: Row[Any]) -> Notice:
+def notice_of(row: AnyRow) -> Notice:
     """Give the message."""
     return Notice(code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity))

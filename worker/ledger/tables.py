@@ -34,7 +34,11 @@ class InboundRow(Row, table=True):
 
     __tablename__ = "inbound"
     # AUTOINCREMENT: a number is never given again, not even after the newest rows were pruned.
-    __table_args__ = (UniqueConstraint("source", "delivery"), Index(None, "state", "seq"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("source", "delivery"),
+        Index(None, "state", "seq"),
+        {"sqlite_autoincrement": True},
+    )
 
     seq: int = Field(sa_type=Big, primary_key=True)
     source: str = Field(sa_type=Words)
@@ -124,10 +128,9 @@ class MemberRow(Row, table=True):
 
 class ActionRow(Row, table=True):
     """
-    One intended write. ``not_before`` stands here alone; the lease and what came of it stand beside the action.
+    One intended write. ``not_before`` stands here alone, and the lease beside it.
 
-    ``urgency``: the smaller, the sooner. ``posted_on``, ``update_id``, ``said_at``: the page's object, its id of our
-    post, and when the page had it.
+    ``urgency``: the smaller, the sooner. ``said_at``: when the page was known to have it.
     """
 
     __tablename__ = "action"
@@ -136,7 +139,7 @@ class ActionRow(Row, table=True):
         Index(None, "settled", "urgency", "created_at"),
         Index(None, "state", "kind"),
         Index(None, "created_at"),
-        Index(None, "posted_on"),
+        Index(None, "remote_id"),
     )
 
     id: str = Field(sa_type=Words, primary_key=True)
@@ -150,7 +153,7 @@ class ActionRow(Row, table=True):
     created_at: datetime = Field(sa_type=Utc)
     not_before: datetime = Field(sa_type=Utc)
     lease_until: datetime | None = Field(sa_type=Utc, nullable=True)
-    posted_on: str = Field(sa_type=Name)
+    remote_id: str = Field(sa_type=Name)
     update_id: str = Field(sa_type=Words)
     said_at: datetime | None = Field(sa_type=Utc, nullable=True)
     body: str = Field(sa_type=Text)

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -27,8 +28,15 @@ from worker.ports import Entry, Recorded
 T = TypeVar("T")
 
 Work = Callable[[Connection], Any]
+
+
+class Insert(Protocol):
+    """Inserts entries, in their order, and tells the place of each."""
+
+    def __call__(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded]: ...
+
+
 Begin = Callable[[], AbstractContextManager[Connection]]
-Insert = Callable[[Connection, Sequence[Entry]], Sequence[Recorded]]
 Done = Callable[[Recorded | Exception], None]
 OnFatal = Callable[[Exception], None]
 
@@ -133,18 +141,24 @@ class Writer:
             self._settle([item for item in group if item is not None])
 
     def _settle(self, group: Sequence[_Item]) -> None:
+        failure: LedgerUnavailable | None = None
         try:
             answers = self._commit(group)
         except Exception as error:
-            answers = [self._failure(error)] * len(group)
+            failure = _failure(error)
+            answers = [failure] * len(group)
+        if isinstance(failure, LedgerBroken):
+            self._refuse(str(failure))
         for item, answer in zip(group, answers, strict=True):
             if isinstance(item, _Arrival):
                 self._backlog.left_queue(len(item.entry.inbound.body))
-            _tell(item, answer)
+            _call(item.done, answer)
+        if isinstance(failure, LedgerBroken):
+            _call(self._on_fatal, failure)
 
     def _commit(self, group: Sequence[_Item]) -> list[Any]:
         if self._broken:
-            raise LedgerUnavailable(self._refusal)
+            raise LedgerBroken(self._refusal)
         entries = [item.entry for item in group if isinstance(item, _Arrival)]
         with self._begin() as connection:
             recorded = self._record(connection, entries)
@@ -156,30 +170,27 @@ class Writer:
     def _record(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded | Exception]:
         if not entries:
             return ()
-        together = _attempt(connection, lambda inner: self._insert(inner, entries))
+        together = _attempt(connection, partial(self._insert, entries=entries))
         if not isinstance(together, Exception):
             return together  # type: ignore[no-any-return]
         # One of them cannot be stored; the others shall not suffer for it.
-        return [_attempt(connection, lambda inner, e=entry: self._insert(inner, [e])[0]) for entry in entries]
+        alone = [_attempt(connection, partial(self._insert, entries=[entry])) for entry in entries]
+        return [places if isinstance(places, Exception) else places[0] for places in alone]
 
-    def _failure(self, error: Exception) -> LedgerUnavailable:
-        failure = fault(error)
-        if not isinstance(failure, LedgerUnavailable):
-            _log.error("a group of commits failed", exc_info=error)
-            return LedgerUnavailable(f"the ledger failed: {failure}")
-        if isinstance(failure, LedgerBroken):
-            self.break_off(failure)
-        return failure
-
-    def break_off(self, failure: LedgerBroken) -> None:
-        """Refuse everything from now on, and say so once."""
+    def _refuse(self, why: str) -> None:
+        self._broken = True
         with self._gate:
-            first, self._broken = not self._broken, True
             if not self._refusal:
-                self._refusal = str(failure)
+                self._refusal = why
                 self._queue.put(None)
-        if first:
-            self._on_fatal(failure)
+
+
+def _failure(error: Exception) -> LedgerUnavailable:
+    failure = fault(error)
+    if isinstance(failure, LedgerUnavailable):
+        return failure
+    _log.error("a group of commits failed", exc_info=error)
+    return LedgerUnavailable(f"the ledger failed: {failure}")
 
 
 def _attempt(connection: Connection, work: Work) -> Any:
@@ -200,8 +211,8 @@ def _waits(entry: Entry, place: Recorded | Exception) -> bool:
     return isinstance(place, Recorded) and not place.duplicate and bool(entry.statements) and not entry.unparsed
 
 
-def _tell(item: _Item, answer: Any) -> None:
+def _call(waiter: Callable[[Any], None], answer: Any) -> None:
     try:
-        item.done(answer)
+        waiter(answer)
     except Exception:
         _log.exception("a waiter of the ledger failed")

@@ -16,6 +16,7 @@ from worker.errors import ConfigError, Problem
 from worker.providers._text import plain
 
 _SHOWN = 8
+_CLOSE = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def problem(place: str, message: str) -> Problem:
 def near(wanted: str, names: Iterable[str]) -> str:
     """Say which of *names* may have been meant, or which there are: the second half of an error message."""
     by_folded = {name.casefold(): plain(name) for name in names if name}
-    close = difflib.get_close_matches(wanted.casefold(), by_folded, n=3)
+    close = difflib.get_close_matches(wanted.casefold(), by_folded, n=3, cutoff=_CLOSE)
     if close:
         return "; did you mean " + " or ".join(f"`{by_folded[match]}`" for match in close) + "?"
     some = sorted(by_folded.values())
@@ -113,7 +114,7 @@ def choose_page(pages: Sequence[ListedPage], wanted: str, place: str) -> ListedP
         return found[0]
     if found:
         ids = ", ".join(f"`{page.id}`" for page in found)
-        raise ConfigError([problem(place, f"{len(found)} status pages are called `{wanted}`; name one by its id: {ids}")])
+        raise ConfigError([problem(place, f"{len(found)} pages are called `{wanted}`; name one by its id: {ids}")])
     hint = near(wanted, [page.name for page in pages])
     raise ConfigError([problem(place, f"the API key sees no status page `{wanted}`{hint}")])
 
@@ -148,10 +149,10 @@ def hidden(page: ListedPage, found: Mapping[str, tuple[str, ...]]) -> tuple[str,
     seen = {component.id for component in page.components if not component.hidden}
     labels = {component.id: plain(component.label) for component in page.components}
     return tuple(
-        f"component `{ours}`: `{labels[id]}` is hidden on page `{plain(page.name)}`"
+        f"component `{ours}`: `{labels[each]}` is hidden on page `{plain(page.name)}`"
         for ours, ids in found.items()
-        for id in ids
-        if id not in seen
+        for each in ids
+        if each not in seen
     )
 
 
@@ -163,7 +164,7 @@ def _component(page: ListedPage, ref: ComponentRef) -> tuple[str, ...]:
     if len(labels) == 1:
         return tuple(labels)
     if labels:
-        raise LookupError(f"has {len(labels)} components `{ref.name}`; name one in full or by its id: {_listed(labels)}")
+        raise LookupError(f"has {len(labels)} components `{ref.name}`; name one in full or by id: {_listed(labels)}")
     names = {name for component in page.components for name in (component.name, component.label)}
     raise LookupError(f"has no component `{ref.name}`{near(ref.name, names)}")
 
@@ -174,7 +175,7 @@ def _group(page: ListedPage, ref: ComponentRef) -> tuple[str, ...]:
     if ref.group in groups:
         members = [component for component in members if component.group_id == ref.group]
     elif len(groups) > 1:
-        raise LookupError(f"has {len(groups)} groups `{ref.group}`; name one in full or by its id: {_listed(groups)}")
+        raise LookupError(f"has {len(groups)} groups `{ref.group}`; name one in full or by id: {_listed(groups)}")
     if not members:
         names = {component.group for component in page.components}
         raise LookupError(f"has no group `{ref.group}` with a component in it{near(ref.group, names)}")
@@ -182,7 +183,7 @@ def _group(page: ListedPage, ref: ComponentRef) -> tuple[str, ...]:
 
 
 def _listed(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"`{plain(label)}` ({id})" for id, label in labels.items())
+    return ", ".join(f"`{plain(label)}` ({each})" for each, label in labels.items())
 
 
 def _joined(*names: str) -> str:

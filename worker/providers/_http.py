@@ -38,6 +38,8 @@ READ_CAP = 32 * 1024 * 1024
 PATIENCE = 2.0
 HOLD = timedelta(seconds=5)
 """How long a key rests after a 429 that says nothing of when to come back."""
+HIDDEN = "***"
+"""What stands in place of the key, should it ever come back in an answer or an error."""
 
 _SOCKETS = httpcore.SyncBackend()
 
@@ -82,10 +84,10 @@ class _Stream(httpcore.NetworkStream):
         self._inner = inner
         self._call = call
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 the call's own deadline holds
         return self._inner.read(max_bytes, self._call.left())
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 the same
         left = self._call.left()
         self._call.began = True
         self._inner.write(buffer, left)
@@ -101,7 +103,11 @@ def _connect(origin: httpcore.Origin, call: _Call) -> _Stream:
     host = origin.host.decode("ascii")
     stream = _SOCKETS.connect_tcp(host, origin.port, call.left(CONNECT_TIMEOUT))
     if origin.scheme == b"https":
-        stream = stream.start_tls(tls(), host, CONNECT_TIMEOUT)
+        try:
+            stream = stream.start_tls(tls(), host, call.left(CONNECT_TIMEOUT))
+        except _Overdue:
+            stream.close()
+            raise
     return _Stream(stream, call)
 
 
@@ -236,15 +242,18 @@ class Http:
             retry_at = told_wait((response.headers.get("retry-after"), self._told(content)), now)
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             self._pace.hold((retry_at - now if retry_at else HOLD).total_seconds())
-        headers = dict(response.headers)
         return Answer(
-            status=response.status_code, headers=headers, body=content, complete=complete, retry_at=retry_at
+            status=response.status_code,
+            headers={name: value.replace(self._key, HIDDEN) for name, value in response.headers.items()},
+            body=content.replace(self._key.encode(), HIDDEN.encode()),
+            complete=complete,
+            retry_at=retry_at,
         )
 
     def _tell(self, fault: Exception, call: _Call) -> str:
         what = "no whole answer" if call.began else "could not be reached"
         text = f"{self.host}: {what}: {str(fault) or type(fault).__name__}"
-        return plain(text.replace(self._key, "…"), 300)
+        return plain(text.replace(self._key, HIDDEN), 300)
 
 
 def _body(response: httpx.Response, cap: int) -> tuple[bytes, bool]:

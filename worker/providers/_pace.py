@@ -6,7 +6,6 @@ In-process and in memory: it spares us refusals, correctness never rests on it. 
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections import deque
@@ -14,7 +13,7 @@ from collections.abc import Callable
 
 PER_MINUTE = 1200
 RESERVE = 120
-"""Places of each minute that reads leave to writes: when places are scarce, every one that falls free goes to a write."""
+"""Places of each minute that reads leave to writes: where places are scarce, writes go first."""
 _MINUTE = 60.0
 _SHORTEST_WAIT = 0.001
 
@@ -84,7 +83,9 @@ class Pace:
         return self._taken[-limit] + _MINUTE if len(self._taken) >= limit else float("-inf")
 
 
-@functools.cache
+_SHARED: dict[str, Pace] = {}
+
+
 def shared(identity: str) -> Pace:
     """Give the one pace of a key, so that all pages that use it share its limit; *identity* is a digest of the key."""
-    return Pace()
+    return _SHARED.setdefault(identity, Pace())

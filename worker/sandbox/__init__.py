@@ -2,7 +2,8 @@
 A status page to rehearse on: the incident.io Status Page API, its Widget API and a public page, in one local server.
 
 What the vendor documents it enforces; what the vendor does not document is a switch; what may go wrong is a fault.
-It is written from the vendor's side and shares no code with the worker, so that both cannot be wrong in the same way.
+It is written from the vendor's side and takes nothing from the worker but the error for wrong options, so that both
+cannot be wrong in the same way.
 
 Source: incident.io API, official SDK 2.29.0, read 2026-11-23.
 """

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from worker.sandbox.model import (
     COMPLETE,
+    DEGRADED,
     IN_PROGRESS,
     OPERATIONAL,
     SCHEDULED,
+    UNDER_MAINTENANCE,
     Component,
     Group,
     Incident,
@@ -28,7 +30,6 @@ from worker.sandbox.model import (
     Update,
     worst,
 )
-from worker.sandbox.shapes import public_url
 from worker.sandbox.state import State
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ HEADERS: tuple[tuple[str, str], ...] = (
 )
 LABELS: Mapping[str, str] = {
     OPERATIONAL: "Operational",
-    "under_maintenance": "Under maintenance",
-    "degraded_performance": "Degraded performance",
+    UNDER_MAINTENANCE: "Under maintenance",
+    DEGRADED: "Degraded performance",
     "partial_outage": "Partial outage",
     "full_outage": "Full outage",
     "investigating": "Investigating",
@@ -63,8 +64,8 @@ LABELS: Mapping[str, str] = {
 }
 _BANNERS: Mapping[str, str] = {
     OPERATIONAL: "All systems operational",
-    "under_maintenance": "Maintenance in progress",
-    "degraded_performance": "Some systems are slower than usual",
+    UNDER_MAINTENANCE: "Maintenance in progress",
+    DEGRADED: "Some systems are slower than usual",
     "partial_outage": "Some systems are down",
     "full_outage": "Major outage",
 }
@@ -77,7 +78,7 @@ def render_page(state: State, page: Page) -> str:
     """The whole page as HTML."""
     statuses = state.component_statuses(page.id)
     incidents = state.ongoing_incidents(page.id)
-    views = functools.partial(_posting, page, public_url(page, state.base_url))
+    views = functools.partial(_posting, page)
     return _render(
         "page.html",
         page=page,
@@ -90,10 +91,9 @@ def render_page(state: State, page: Page) -> str:
     )
 
 
-def render_posting(state: State, page: Page, posting: Incident | Maintenance) -> str:
+def render_posting(page: Page, posting: Incident | Maintenance) -> str:
     """One incident or window as HTML."""
-    url = public_url(page, state.base_url)
-    return _render("posting.html", page=page, page_url=f"{url}/", posting=_posting(page, url, posting))
+    return _render("posting.html", page=page, page_url=f"{_path(page)}/", posting=_posting(page, posting))
 
 
 def asset(name: str) -> str:
@@ -109,9 +109,9 @@ def _past(state: State, page: Page) -> list[Incident | Maintenance]:
 
 def _banner(page: Page, statuses: Mapping[str, str], incidents: bool) -> View:
     status = worst(statuses[key] for key, place in page.places().items() if not place.hidden)
-    trouble = incidents and status in (OPERATIONAL, "under_maintenance")
+    trouble = incidents and status in (OPERATIONAL, UNDER_MAINTENANCE)
     text = "We are looking into a problem" if trouble else _BANNERS[status]
-    return {"status": "degraded_performance" if trouble else status, "text": text}
+    return {"status": DEGRADED if trouble else status, "text": text}
 
 
 def _item(item: Component | Group | SubPage, statuses: Mapping[str, str]) -> View:
@@ -126,7 +126,7 @@ def _item(item: Component | Group | SubPage, statuses: Mapping[str, str]) -> Vie
     return {**shown, "hidden": item.hidden, "components": components}
 
 
-def _posting(page: Page, url: str, posting: Incident | Maintenance) -> View:
+def _posting(page: Page, posting: Incident | Maintenance) -> View:
     places = page.places()
     said = posting.component_statuses().items()
     shown = {key: status for key, status in said if key in places and not places[key].hidden}
@@ -134,15 +134,25 @@ def _posting(page: Page, url: str, posting: Incident | Maintenance) -> View:
     return {
         "id": posting.id,
         "name": posting.name,
-        "url": f"{url}/{kind}/{posting.id}",
-        "status": posting.status,
+        "url": f"{_path(page)}/{kind}/{posting.id}",
         "label": LABELS[posting.status],
-        "impact": worst(shown.values()),
+        "tone": _tone(posting, worst(shown.values())),
         "window": _times(posting) if isinstance(posting, Maintenance) else None,
-        "over": posting.status in ("resolved", COMPLETE),
+        "ongoing": posting.ongoing,
         "components": [{"label": places[key].label, "status": LABELS[status]} for key, status in shown.items()],
         "updates": [_update(update) for update in reversed(posting.updates)],
     }
+
+
+def _path(page: Page) -> str:
+    return f"/{page.slug}" if page.slug else ""
+
+
+def _tone(posting: Incident | Maintenance, impact: str) -> str:
+    """The component status whose colour the posting has."""
+    if isinstance(posting, Maintenance):
+        return OPERATIONAL if posting.status == COMPLETE else UNDER_MAINTENANCE
+    return DEGRADED if posting.ongoing and impact == OPERATIONAL else impact
 
 
 def _times(window: Maintenance) -> View:

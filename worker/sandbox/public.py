@@ -53,7 +53,7 @@ def _html(state: State, page: Page, path: str) -> str | None:
     posting = _posting(state, match[1]) if match else None
     if posting is None or posting.page_id != page.id:
         return None
-    return html.render_posting(state, page, posting)
+    return html.render_posting(page, posting)
 
 
 def _posting(state: State, sought: str) -> Incident | Maintenance | None:

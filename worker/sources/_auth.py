@@ -17,6 +17,7 @@ import hmac
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 from worker.core.model import Inbound
@@ -26,9 +27,27 @@ from worker.errors import ConfigError, SignatureInvalid
 TOLERANCE_SECONDS = 300
 """How far a signed time may lie from ours; the value of all reference libraries of Standard Webhooks."""
 
-PATH_TOKEN = "token"
 _WEBHOOK_HEADERS = ("webhook-", "svix-")
-_SECRET_PREFIX = "whsec_"
+_ABSENT = "the request bears no signature or token"
+
+
+class _Proof(NamedTuple):
+    """What a request offers, and what it is held against."""
+
+    inbound: Inbound
+    options: Mapping[str, str]
+    secrets: Sequence[str]
+    now: datetime
+
+
+class _Order(NamedTuple):
+    """What is to be signed."""
+
+    options: Mapping[str, str]
+    secret: str
+    body: bytes
+    now: datetime
+    delivery_id: str
 
 
 def verify(inbound: Inbound, auth: AuthConfig, secrets: Sequence[str], now: datetime) -> None:
@@ -42,10 +61,10 @@ def verify(inbound: Inbound, auth: AuthConfig, secrets: Sequence[str], now: date
         SignatureInvalid: It is not.
     """
     try:
-        _VERIFY[auth.scheme](inbound, auth.options, [secret for secret in secrets if secret], now)
+        _VERIFY[auth.scheme](_Proof(inbound, auth.options, [secret for secret in secrets if secret], now))
     except SignatureInvalid:
         raise
-    except Exception:  # noqa: BLE001 - whatever a decoder makes of hostile bytes, it is the sender's fault
+    except Exception:  # whatever a decoder makes of hostile bytes, it is the sender's fault
         raise SignatureInvalid("the signature or token cannot be read") from None
 
 
@@ -53,19 +72,19 @@ def sign(auth: AuthConfig, secrets: Sequence[str], body: bytes, now: datetime, d
     """
     Give the headers that a sender adds so that ``verify`` accepts the request; the first secret is used.
 
-    ``path_token`` has none: see ``sign_query``.
+    ``none`` and ``path_token`` have no headers; for the latter see ``sign_query``.
 
     Raises:
         ConfigError: There is no secret, or it is none for this scheme.
     """
-    if auth.scheme in ("none", "path_token"):
+    if auth.scheme not in _SIGN:
         return {}
-    return _SIGN[auth.scheme](auth.options, _first(secrets), body, now, delivery_id)
+    return _SIGN[auth.scheme](_Order(auth.options, _first(secrets), body, now, delivery_id))
 
 
 def sign_query(auth: AuthConfig, secrets: Sequence[str]) -> str:
     """Give the query string, without "?", that a sender adds to the address; "" for every scheme but ``path_token``."""
-    return urlencode({PATH_TOKEN: _first(secrets)}) if auth.scheme == "path_token" else ""
+    return urlencode({"token": _first(secrets)}) if auth.scheme == "path_token" else ""
 
 
 def message_id(headers: Mapping[str, str]) -> str:
@@ -92,101 +111,101 @@ def _header(inbound: Inbound, name: str) -> bytes:
     """Give a header as the bytes that were sent (HTTP libraries decode headers as Latin-1)."""
     value = inbound.headers.get(name.lower())
     if not value:
-        raise SignatureInvalid("the request bears no signature or token")
+        raise SignatureInvalid(_ABSENT)
     return value.encode("latin-1")
+
+
+def _sendable(secret: str) -> str:
+    """Write a secret so that a header carries its UTF-8 bytes."""
+    return secret.encode().decode("latin-1")
 
 
 def _credentials(inbound: Inbound, scheme: bytes) -> bytes:
     name, _, credentials = _header(inbound, "authorization").partition(b" ")
     if name.lower() != scheme:
-        raise SignatureInvalid("the request bears no signature or token")
+        raise SignatureInvalid(_ABSENT)
     return credentials.strip()
 
 
-def _verify_bearer(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
-    _require([_credentials(inbound, b"bearer")], (secret.encode() for secret in secrets))
+def _verify_bearer(proof: _Proof) -> None:
+    _require([_credentials(proof.inbound, b"bearer")], (secret.encode() for secret in proof.secrets))
 
 
-def _sign_bearer(options: Mapping[str, str], secret: str, body: bytes, now: datetime, ident: str) -> dict[str, str]:
-    return {"Authorization": "Bearer " + _latin(secret)}
+def _sign_bearer(order: _Order) -> dict[str, str]:
+    return {"Authorization": "Bearer " + _sendable(order.secret)}
 
 
-def _verify_basic(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
-    given = base64.b64decode(_credentials(inbound, b"basic"), validate=True)
-    _require([given], (_user_and(secret, options) for secret in secrets))
+def _verify_basic(proof: _Proof) -> None:
+    """Compared as encoded, so that there is one way only to write the right answer."""
+    _require([_credentials(proof.inbound, b"basic")], (_basic(proof.options, secret) for secret in proof.secrets))
 
 
-def _sign_basic(options: Mapping[str, str], secret: str, body: bytes, now: datetime, ident: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(_user_and(secret, options)).decode()}
+def _sign_basic(order: _Order) -> dict[str, str]:
+    return {"Authorization": "Basic " + _basic(order.options, order.secret).decode()}
 
 
-def _user_and(secret: str, options: Mapping[str, str]) -> bytes:
-    return f"{options.get('username', '')}:{secret}".encode()
+def _basic(options: Mapping[str, str], secret: str) -> bytes:
+    return base64.b64encode(f"{options['username']}:{secret}".encode())
 
 
-def _verify_header(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
-    _require([_header(inbound, options["name"])], (secret.encode() for secret in secrets))
+def _verify_header(proof: _Proof) -> None:
+    _require([_header(proof.inbound, proof.options["name"])], (secret.encode() for secret in proof.secrets))
 
 
-def _sign_header(options: Mapping[str, str], secret: str, body: bytes, now: datetime, ident: str) -> dict[str, str]:
-    return {options["name"]: _latin(secret)}
+def _sign_header(order: _Order) -> dict[str, str]:
+    return {order.options["name"]: _sendable(order.secret)}
 
 
-def _verify_path_token(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
-    tokens = parse_qs(inbound.query, max_num_fields=20).get(PATH_TOKEN, [])
+def _verify_path_token(proof: _Proof) -> None:
+    tokens = parse_qs(proof.inbound.query, max_num_fields=20).get("token", [])
     if len(tokens) != 1:
-        raise SignatureInvalid("the request bears no signature or token")
-    _require([tokens[0].encode()], (secret.encode() for secret in secrets))
+        raise SignatureInvalid(_ABSENT)
+    _require([tokens[0].encode()], (secret.encode() for secret in proof.secrets))
 
 
-def _verify_hmac(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
+def _verify_hmac(proof: _Proof) -> None:
     """Several signatures may stand in the header, separated by commas, as senders do while they rotate."""
-    prefix = options.get("prefix", "").encode()
-    parts = [part.strip() for part in _header(inbound, options["header"]).split(b",")]
+    prefix = proof.options.get("prefix", "").encode()
+    parts = [part.strip() for part in _header(proof.inbound, proof.options["header"]).split(b",")]
     given = [part[len(prefix) :] for part in parts if part.startswith(prefix)]
-    if options.get("encoding", "hex") == "hex":
+    if proof.options.get("encoding", "hex") == "hex":
         given = [part.lower() for part in given]
-    _require(given, (_mac(options, secret, inbound.body) for secret in secrets))
+    _require(given, (_mac(proof.options, secret, proof.inbound.body) for secret in proof.secrets))
 
 
-def _sign_hmac(options: Mapping[str, str], secret: str, body: bytes, now: datetime, ident: str) -> dict[str, str]:
-    return {options["header"]: options.get("prefix", "") + _mac(options, secret, body).decode()}
+def _sign_hmac(order: _Order) -> dict[str, str]:
+    signature = _mac(order.options, order.secret, order.body).decode()
+    return {order.options["header"]: order.options.get("prefix", "") + signature}
 
 
 def _mac(options: Mapping[str, str], secret: str, body: bytes) -> bytes:
     digest = hmac.digest(secret.encode(), body, options.get("algorithm", "sha256"))
-    return _ENCODINGS[options.get("encoding", "hex")](digest)
+    return base64.b64encode(digest) if options.get("encoding", "hex") == "base64" else digest.hex().encode()
 
 
-_ENCODINGS: Mapping[str, Callable[[bytes], bytes]] = {
-    "hex": lambda digest: digest.hex().encode(),
-    "base64": base64.b64encode,
-}
-
-
-def _verify_webhook(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
-    """The specification of Standard Webhooks: ``v1,`` and HMAC-SHA256 over ``id.timestamp.body``, base64."""
-    prefix = next((prefix for prefix in _WEBHOOK_HEADERS if prefix + "signature" in inbound.headers), "webhook-")
-    ident, stamp = _header(inbound, prefix + "id"), _header(inbound, prefix + "timestamp")
-    parts = _header(inbound, prefix + "signature").split(b" ")
-    given = [part.removeprefix(b"v1,") for part in parts if part.startswith(b"v1,")]
-    keys = [key for secret in secrets if (key := _webhook_key(secret))]
-    _require(given, (_webhook_mac(key, ident, stamp, inbound.body) for key in keys))
-    if not stamp.isdigit() or abs(int(stamp) - now.timestamp()) > TOLERANCE_SECONDS:
+def _verify_webhook(proof: _Proof) -> None:
+    """The specification of Standard Webhooks: ``v1,`` and the base64 of HMAC-SHA256 over ``id.timestamp.body``."""
+    headers = proof.inbound.headers
+    prefix = next((prefix for prefix in _WEBHOOK_HEADERS if prefix + "signature" in headers), "")
+    ident, stamp, signatures = (_header(proof.inbound, prefix + name) for name in ("id", "timestamp", "signature"))
+    given = [part[3:] for part in signatures.split(b" ") if part.startswith(b"v1,")]
+    keys = [key for secret in proof.secrets if (key := _webhook_key(secret))]
+    _require(given, (_webhook_mac(key, ident, stamp, proof.inbound.body) for key in keys))
+    if not stamp.isdigit() or abs(int(stamp) - proof.now.timestamp()) > TOLERANCE_SECONDS:
         raise SignatureInvalid("the signed time is more than 5 minutes away from the time here")
 
 
-def _sign_webhook(options: Mapping[str, str], secret: str, body: bytes, now: datetime, ident: str) -> dict[str, str]:
-    key, stamp = _webhook_key(secret), str(math.floor(now.timestamp()))
+def _sign_webhook(order: _Order) -> dict[str, str]:
+    key, stamp = _webhook_key(order.secret), str(math.floor(order.now.timestamp()))
     if not key:
         raise ConfigError("the secret is not base64, with or without whsec_ before it")
-    signature = "v1," + _webhook_mac(key, ident.encode(), stamp.encode(), body).decode()
-    return {"webhook-id": ident, "webhook-timestamp": stamp, "webhook-signature": signature}
+    signature = _webhook_mac(key, order.delivery_id.encode(), stamp.encode(), order.body).decode()
+    return {"webhook-id": order.delivery_id, "webhook-timestamp": stamp, "webhook-signature": "v1," + signature}
 
 
 def _webhook_key(secret: str) -> bytes:
     """Give the key; b"" for a secret that is none, so that another one can still match."""
-    text = secret.removeprefix(_SECRET_PREFIX)
+    text = secret.removeprefix("whsec_")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
@@ -197,19 +216,11 @@ def _webhook_mac(key: bytes, ident: bytes, stamp: bytes, body: bytes) -> bytes:
     return base64.b64encode(hmac.digest(key, b".".join((ident, stamp, body)), "sha256"))
 
 
-def _verify_none(inbound: Inbound, options: Mapping[str, str], secrets: Sequence[str], now: datetime) -> None:
+def _verify_none(_: _Proof) -> None:
     """Everything is accepted, because the configuration says so."""
 
 
-def _latin(secret: str) -> str:
-    """Put a text into a header so that its UTF-8 bytes are what is sent."""
-    return secret.encode().decode("latin-1")
-
-
-_Verify = Callable[[Inbound, Mapping[str, str], Sequence[str], datetime], None]
-_Sign = Callable[[Mapping[str, str], str, bytes, datetime, str], dict[str, str]]
-
-_VERIFY: Mapping[str, _Verify] = {
+_VERIFY: Mapping[str, Callable[[_Proof], None]] = {
     "bearer": _verify_bearer,
     "basic": _verify_basic,
     "header": _verify_header,
@@ -218,7 +229,7 @@ _VERIFY: Mapping[str, _Verify] = {
     "standard_webhooks": _verify_webhook,
     "none": _verify_none,
 }
-_SIGN: Mapping[str, _Sign] = {
+_SIGN: Mapping[str, Callable[[_Order], dict[str, str]]] = {
     "bearer": _sign_bearer,
     "basic": _sign_basic,
     "header": _sign_header,
@@ -227,3 +238,4 @@ _SIGN: Mapping[str, _Sign] = {
 }
 
 SCHEMES = frozenset(_VERIFY)
+"""Every scheme that a source can offer."""

@@ -18,7 +18,9 @@ MAX_NAME = 500
 """Characters of a key, scope or title. Ledgers index the first two; PostgreSQL refuses index rows above 2.7 kB."""
 
 _ZERO_TIME = "0001-01-01"
-_LATEST_SECONDS = 100_000_000_000  # the year 5138; as milliseconds: 1973
+_UNITS = (1, 10**3, 10**6, 10**9)  # of a second
+_LATEST = 10**11  # seconds: the year 5138; as milliseconds: 1973
+_SHORTEST_EPOCH = 9  # digits, from 1973 on; shorter digits in a text may as well be a date
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
@@ -125,9 +127,9 @@ def moment(value: object) -> datetime | None:
 
 
 def _from_text(value: str) -> datetime | None:
-    if not value or value.startswith(_ZERO_TIME):
+    if not value.strip("0") or value.startswith(_ZERO_TIME):
         return None
-    if value.isascii() and value.isdecimal() and len(value) <= 20:
+    if value.isascii() and value.isdecimal() and _SHORTEST_EPOCH <= len(value) <= 20:
         return _from_number(int(value))
     return _utc(datetime.fromisoformat(value))
 
@@ -135,9 +137,10 @@ def _from_text(value: str) -> datetime | None:
 def _from_number(value: float) -> datetime | None:
     if value <= 0:
         return None
-    while _LATEST_SECONDS < value < float("inf"):
-        value /= 1000
-    return datetime.fromtimestamp(value, UTC)
+    for unit in _UNITS:
+        if value < _LATEST * unit:
+            return datetime.fromtimestamp(value / unit, UTC)
+    raise ValueError
 
 
 def _utc(value: datetime) -> datetime:

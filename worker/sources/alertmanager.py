@@ -42,7 +42,7 @@ class Alertmanager:
             events.append(_group_resolved(config.name, scope))
         return events
 
-    def delivery_id(self, inbound: Inbound) -> str:
+    def delivery_id(self, inbound: Inbound) -> str:  # noqa: ARG002 - what the protocol asks for
         """Alertmanager names no deliveries."""
         return ""
 

@@ -128,7 +128,7 @@ def _private(kind: str, source: str, resource: dict[str, Any]) -> Statement:
     return Event(source=source, kind=kind, key=_fields.required(resource, "id"), status=Status.INFO, private=True)
 
 
-def _shared_post(source: str, shared: dict[str, Any]) -> Statement:
+def _shared_post(_: str, shared: dict[str, Any]) -> Statement:
     incident, update = _fields.child(shared, "status_page_incident"), _fields.child(shared, "update")
     return SharedPost(remote_id=_fields.required(incident, "id"), update_id=_fields.required(update, "id"))
 

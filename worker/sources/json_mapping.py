@@ -1,16 +1,18 @@
 """
 Any tool that can send JSON, without code: the rules directory says in CEL how its body is read (kind ``json``).
 
-Expressions see ``body``, ``headers`` (lower-case names, without those that carry credentials) and the names of ``each``.
-Whatever fails in one of them fails the whole body, and the error names the item and the field: half a statement is
-never made. This file may not know how expressions are written or compiled.
+Expressions see ``body``, ``headers`` (lower-case names, without those that carry credentials) and the names of
+``each``. Whatever fails in one of them fails the whole body, and the error names the item and the field: half a
+statement is never made. This file may not know how expressions are written or compiled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from worker.core.conditions import as_text
 from worker.core.model import Event, Inbound, Status
 from worker.core.ruleset import AuthConfig, JsonMapping, Program, SourceConfig
 from worker.errors import EvaluationFailed, PayloadNotUnderstood
@@ -18,9 +20,6 @@ from worker.ports import Statement
 from worker.sources import _auth, _fields, _json
 
 MAX_ITEMS = 1000
-ANY_KIND = "*"
-"""In ``event_kinds``: the configuration chooses the word."""
-
 _DEFAULT_KIND = "event"
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _Row = dict[str, Any]
@@ -31,7 +30,7 @@ class JsonSource:
 
     kind = "json"
     schemes = _auth.SCHEMES
-    event_kinds = frozenset({ANY_KIND})
+    event_kinds: frozenset[str] = frozenset()  # any: the configuration chooses the word
     verify = staticmethod(_auth.verify)
 
     def normalise(self, inbound: Inbound, config: SourceConfig) -> Sequence[Statement]:
@@ -40,7 +39,8 @@ class JsonSource:
             raise PayloadNotUnderstood("the source has no `event` mapping to read bodies by")
         outer = {"body": _json.read(inbound.body), "headers": _open_headers(inbound, config.auth)}
         rows = _rows(config.mapping, outer)
-        events = (_numbered(config.name, config.mapping, index, row) for index, row in enumerate(rows))
+        same = _constants(config.mapping, outer) if len(rows) > 1 else {}
+        events = (_numbered(config.name, config.mapping, index, row, same) for index, row in enumerate(rows))
         return [event for event in events if event is not None]
 
     def delivery_id(self, inbound: Inbound) -> str:
@@ -69,11 +69,28 @@ def _rows(mapping: JsonMapping, outer: _Row) -> list[_Row]:
     return rows
 
 
-def _numbered(source: str, mapping: JsonMapping, index: int, row: _Row) -> Event | None:
+def _constants(mapping: JsonMapping, outer: _Row) -> _Row:
+    """
+    Evaluate what needs no name of ``each``, once instead of for every item.
+
+    To hand the whole body to an expression is what costs. One that gives a value while the names are unbound gives the
+    same with any items.
+    """
+    found: _Row = {}
+    for name, program in mapping.fields.items():
+        with suppress(EvaluationFailed):
+            found[name] = program.evaluate(outer)
+    return found
+
+
+def _numbered(source: str, mapping: JsonMapping, index: int, row: _Row, same: _Row) -> Event | None:
     try:
         if mapping.when is not None and not _flag({"when": _evaluate(mapping.when, row, "when")}, "when"):
             return None
-        return _event(source, {name: _evaluate(program, row, name) for name, program in mapping.fields.items()})
+        fields = mapping.fields.items()
+        return _event(
+            source, {name: same[name] if name in same else _evaluate(each, row, name) for name, each in fields}
+        )
     except PayloadNotUnderstood as error:
         raise PayloadNotUnderstood(f"item {index}: {error}") from None
 
@@ -102,17 +119,10 @@ def _event(source: str, values: Mapping[str, Any]) -> Event:
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
-    """Text, or a single value that has an obvious text; a whole number is written as one, whatever made it."""
-    value = values[name]
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise PayloadNotUnderstood(f"{name}: neither a text nor a number")
+    try:
+        return as_text(values[name])
+    except TypeError:
+        raise PayloadNotUnderstood(f"{name}: neither a text nor a number") from None
 
 
 def _identity(values: Mapping[str, Any], name: str) -> str:

@@ -43,7 +43,9 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 def _wall(value: str) -> str:
     if re.search(r"T.*(Z|[+-]\d\d:?\d\d)$", value):
-        raise must("must be wall time without `Z` or an offset, such as 2026-12-06T02:00; the zone stands in `timezone`")
+        raise must(
+            "must be wall time without `Z` or an offset, such as 2026-12-06T02:00; the zone stands in `timezone`"
+        )
     if not _WALL.fullmatch(value) or not _is(datetime.fromisoformat, value):
         raise must(f"must be wall time like 2026-12-06T02:00, not {shown(value)}")
     return value
@@ -73,7 +75,9 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ValueError, OSError, LookupError):
-        raise must(f"must be a time zone like Europe/Berlin, not {shown(value)}{did_you_mean(value, available_timezones())}") from None
+        raise must(
+            f"must be a time zone like Europe/Berlin, not {shown(value)}{did_you_mean(value, available_timezones())}"
+        ) from None
     return value
 
 
@@ -111,7 +115,9 @@ def _repeat(value: str) -> str:
         if name in ("BYHOUR", "BYMINUTE", "BYSECOND") or operand in ("HOURLY", "MINUTELY", "SECONDLY"):
             raise must("must not repeat more often than daily; the time of day is that of `starts`")
         if name not in _RULE_PARTS or names.count(name) > 1 or not _RULE_PARTS[name].fullmatch(operand):
-            raise must(f"has a part that is not understood: {shown(f'{name}={operand}')}; write it like FREQ=WEEKLY;BYDAY=SU")
+            raise must(
+                f"has a part that is not understood: {shown(f'{name}={operand}')}; write it like FREQ=WEEKLY;BYDAY=SU"
+            )
     if "COUNT" in names and "UNTIL" in names:
         raise must("must have COUNT or UNTIL, not both")
     return value
@@ -127,37 +133,44 @@ class AnnounceSpec(Strict):
 
     before: Span = Field(description="How long before the start. Required.")
     text: Text = Field(description="The text. Required.")
-    notify: Flag = Field(False, description="Whether it mails the subscribers. Default: false.")
+    notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
 
 
 class StartSpec(Strict):
     """What is said when a window starts."""
 
-    text: Text = Field("The maintenance has started.", description="The text. Default: The maintenance has started.")
-    notify: Flag = Field(False, description="Whether it mails the subscribers. Default: false.")
+    text: Text = Field(
+        default="The maintenance has started.", description="The text. Default: The maintenance has started."
+    )
+    notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
 
 
 class CompleteSpec(Strict):
     """What is said when a window is over."""
 
-    text: Text = Field("The maintenance is complete.", description="The text. Default: The maintenance is complete.")
-    failed: Text | None = Field(
-        None, description="The text when what ended the window says that it failed. Default: the same as `text`."
+    text: Text = Field(
+        default="The maintenance is complete.", description="The text. Default: The maintenance is complete."
     )
-    notify: Flag = Field(False, description="Whether it mails the subscribers. Default: false.")
+    failed: Text | None = Field(
+        default=None,
+        description="The text when what ended the window says that it failed. Default: the same as `text`.",
+    )
+    notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
 
 
 class WhileSpec(Strict):
     """Signals that say: not finished yet."""
 
-    source: Ids | None = Field(None, description="A source, or a list of them. Default: any.")
+    source: Ids | None = Field(default=None, description="A source, or a list of them. Default: any.")
     match: Match = Field(description="As in a rule. Required.")
 
 
 class OverrunSpec(Strict):
     """What to do when the work takes longer."""
 
-    while_: WhileSpec = Field(alias="while", description="While such a signal fires at the end, the window is extended. Required.")
+    while_: WhileSpec = Field(
+        alias="while", description="While such a signal fires at the end, the window is extended. Required."
+    )
     extend: Span = Field(description="By how much. Required.")
     times: Count = Field(description="How often at most. Required.")
     text: Text = Field(description="What is said each time. Required.")
@@ -171,19 +184,32 @@ class WindowCommon(Strict):
         description="Our names of the components under maintenance. Required."
     )
     title: Text = Field(description="The window's name, at most 200 characters. Required.")
-    announce: AnnounceSpec | None = Field(None, description="Announce it beforehand. Default: it appears when it starts.")
-    remind: tuple[AnnounceSpec, ...] = Field((), description="Further words before the start. Default: [].")
-    start: StartSpec = Field(default_factory=StartSpec, description="What is said at the start. Default: as listed there.")
-    complete: CompleteSpec = Field(default_factory=CompleteSpec, description="What is said at the end. Default: as listed there.")
+    announce: AnnounceSpec | None = Field(
+        default=None, description="Announce it beforehand. Default: it appears when it starts."
+    )
+    remind: tuple[AnnounceSpec, ...] = Field(default=(), description="Further words before the start. Default: [].")
+    start: StartSpec = Field(
+        default_factory=StartSpec, description="What is said at the start. Default: as listed there."
+    )
+    complete: CompleteSpec = Field(
+        default_factory=CompleteSpec, description="What is said at the end. Default: as listed there."
+    )
     driver: Literal["worker", "provider"] = Field(
-        "worker", description="`worker` posts each transition, `provider` leaves it to the page's own automation. Default: worker."
+        default="worker",
+        description="`worker` posts each transition, `provider` leaves it to the page's own automation. "
+        "Default: worker.",
     )
     missed: Literal["late", "skip"] = Field(
-        "late", description="Nobody was there at the start: `late` says so as soon as possible, `skip` says nothing. Default: late."
+        default="late",
+        description="Nobody was there at the start: `late` says so as soon as possible, `skip` says nothing. "
+        "Default: late.",
     )
-    overrun: OverrunSpec | None = Field(None, description="What to do when the work takes longer. Default: it ends in time.")
+    overrun: OverrunSpec | None = Field(
+        default=None, description="What to do when the work takes longer. Default: it ends in time."
+    )
     grace: Duration = Field(
-        parse_duration("10m"), description="Signals still firing this long after the end open their incident. Default: 10m."
+        default=parse_duration("10m"),
+        description="Signals still firing this long after the end open their incident. Default: 10m.",
     )
 
 
@@ -193,10 +219,16 @@ class MaintenanceSpec(WindowCommon):
     id: Id = Field(description="Stable: keys are derived from it. Required.")
     starts: Wall = Field(description="Wall time of the (first) start, such as 2026-12-06T02:00. Required.")
     timezone: Zone = Field(description="The zone of `starts`, such as Europe/Berlin. Required.")
-    duration: Span | None = Field(None, description="How long it takes. This or `until` is required.")
-    until: Clock | None = Field(None, description='Wall time of the end, such as "03:00". This or `duration` is required.')
-    repeat: Repeat | None = Field(None, description="A recurrence rule, daily or slower: FREQ=WEEKLY;BYDAY=SU. Default: once.")
-    except_: tuple[Day, ...] = Field((), alias="except", description="Days on which it does not happen. Default: [].")
+    duration: Span | None = Field(default=None, description="How long it takes. This or `until` is required.")
+    until: Clock | None = Field(
+        default=None, description='Wall time of the end, such as "03:00". This or `duration` is required.'
+    )
+    repeat: Repeat | None = Field(
+        default=None, description="A recurrence rule, daily or slower: FREQ=WEEKLY;BYDAY=SU. Default: once."
+    )
+    except_: tuple[Day, ...] = Field(
+        default=(), alias="except", description="Days on which it does not happen. Default: []."
+    )
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -224,14 +256,14 @@ Length = Annotated[Annotated[CelSpec, Tag("#cel")] | Annotated[Span, Tag("#lengt
 class RuleMaintenanceSpec(WindowCommon):
     """A window that signals schedule or start, and complete when they are resolved."""
 
-    starts: Moment | None = Field(None, description="{cel: …} to a time. Default: now.")
-    ends: Moment | None = Field(None, description="{cel: …} to a time. This or `duration` is required.")
-    duration: Length | None = Field(None, description="How long it takes, or {cel: …}. This or `ends` is required.")
+    starts: Moment | None = Field(default=None, description="{cel: …} to a time. Default: now.")
+    ends: Moment | None = Field(default=None, description="{cel: …} to a time. This or `duration` is required.")
+    duration: Length | None = Field(
+        default=None, description="How long it takes, or {cel: …}. This or `ends` is required."
+    )
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if (self.duration is None) == (self.ends is None):
             raise must("needs either `duration` or `ends`")
         return self
-
-

@@ -11,7 +11,8 @@ from worker.core.spec.scalars import Flag, Line, Short, Strict, must, not_empty,
 from worker.core.spelling import suggest
 
 FIELDS = (
-    "source kind key severity severity_rank status_name category title message url private test scope".split()
+    *("source", "kind", "key", "severity", "severity_rank", "status_name", "category"),
+    *("title", "message", "url", "private", "test", "scope"),
 )
 """Event fields that can be matched; ``labels.x`` and ``annotations.x`` besides."""
 MAPS = ("labels", "annotations")
@@ -29,7 +30,7 @@ def _field(value: object) -> str:
     name = str(value)
     if name in _REFUSED:
         raise must(f"is no field to match: {_REFUSED[name]}")
-    first, dot, rest = name.partition(".")
+    first, _, rest = name.partition(".")
     if name in FIELDS or (first in MAPS and rest):
         return name
     known = [f"{each}.{rest}" for each in MAPS] if rest else FIELDS
@@ -56,11 +57,17 @@ TextOrTexts = Annotated[tuple[_AnyText, ...], AfterValidator(not_empty), Short(_
 class MatchSpec(Strict):
     """How one field is compared; always as text, and a missing field is the empty text. Exactly one key."""
 
-    in_: TextOrTexts | None = Field(None, alias="in", description="It is one of these texts; short: the text or the list.")
-    not_: TextOrTexts | None = Field(None, alias="not", description="It is none of these texts.")
-    regex: Line | None = Field(None, description="The whole of it matches this regular expression (RE2).")
-    not_regex: Line | None = Field(None, description="The whole of it does not match this regular expression (RE2).")
-    exists: Flag | None = Field(None, description="true: it is there and not empty; false: it is missing or empty.")
+    in_: TextOrTexts | None = Field(
+        default=None, alias="in", description="It is one of these texts; short: the text or the list."
+    )
+    not_: TextOrTexts | None = Field(default=None, alias="not", description="It is none of these texts.")
+    regex: Line | None = Field(default=None, description="The whole of it matches this regular expression (RE2).")
+    not_regex: Line | None = Field(
+        default=None, description="The whole of it does not match this regular expression (RE2)."
+    )
+    exists: Flag | None = Field(
+        default=None, description="true: it is there and not empty; false: it is missing or empty."
+    )
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
@@ -79,6 +86,9 @@ def _widen_match(value: object) -> object:
 
 MatchValue = Annotated[
     MatchSpec,
-    Short(_widen_match, {"type": ["string", "number", "boolean", "array"], "items": {"type": ["string", "number", "boolean"]}}),
+    Short(
+        _widen_match,
+        {"type": ["string", "number", "boolean", "array"], "items": {"type": ["string", "number", "boolean"]}},
+    ),
 ]
 Match = dict[FieldName, MatchValue]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from worker.core.model import PublishMode
 from worker.core.spec.matches import MatchValue
@@ -49,8 +49,14 @@ Address = Annotated[Line, AfterValidator(_address)]
 class ComponentSpec(Strict):
     """Which of the page's components is meant."""
 
-    name: Line | None = Field(None, description='Its name, "Group / Name" or id, as the page has it.')
-    group: Line | None = Field(None, description="The name of a group: all of its components are meant.")
+    name: Line | None = Field(default=None, description='Its name, "Group / Name" or id, as the page has it.')
+    group: Line | None = Field(default=None, description="The name of a group: all of its components are meant.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.name is None) == (self.group is None):
+            raise must("must be a name, or {group: Name}")
+        return self
 
 
 def _widen_component(value: object) -> object:
@@ -61,13 +67,16 @@ class LimitsSpec(Strict):
     """Brakes on what reaches the page, kept in the ledger."""
 
     incidents: Rate = Field(
-        parse_rate("3 per 10m"), description="New incidents; more of them wait for approval. Default: 3 per 10m."
+        default=parse_rate("3 per 10m"),
+        description="New incidents; more of them wait for approval. Default: 3 per 10m.",
     )
     updates: Rate = Field(
-        parse_rate("6 per 1h"), description="Updates of an incident; more are delayed and merged. Default: 6 per 1h."
+        default=parse_rate("6 per 1h"),
+        description="Updates of an incident; more are delayed and merged. Default: 6 per 1h.",
     )
     mails: Rate = Field(
-        parse_rate("4 per 1h"), description="Posts that mail subscribers; more are published silently. Default: 4 per 1h."
+        default=parse_rate("4 per 1h"),
+        description="Posts that mail subscribers; more are published silently. Default: 4 per 1h.",
     )
 
 
@@ -77,7 +86,7 @@ class AdoptSpec(Strict):
     title: MatchValue = Field(description="Which windows: matched against their name, as in `match`. Required.")
     start: Text = Field(description="The text posted when such a window starts. Required.")
     complete: Text = Field(description="The text posted when it is complete. Required.")
-    notify: Flag = Field(False, description="Whether these posts mail the subscribers. Default: false.")
+    notify: Flag = Field(default=False, description="Whether these posts mail the subscribers. Default: false.")
 
 
 class PageSpec(Strict):
@@ -86,24 +95,28 @@ class PageSpec(Strict):
     provider: Line = Field(description="The service that hosts the page. Required.")
     page: Line = Field(description="The page's name or id at the provider. Required.")
     api_key: Secret | None = Field(
-        None, description="The key to write with, ${NAME} or ${file:/path}. Default: none, for providers that need none."
+        default=None,
+        description="The key to write with, ${NAME} or ${file:/path}. Default: none, for providers that need none.",
     )
-    base_url: Address | None = Field(None, description="The address of the provider's API. Default: the provider's own.")
+    base_url: Address | None = Field(
+        default=None, description="The address of the provider's API. Default: the provider's own."
+    )
     publish: PublishMode = Field(
         description="How far anything on this page may go by itself, a ceiling over all rules: `auto` publishes, "
         "`approve` waits for a person where the rule says so, `shadow` only records what would be said. Required."
     )
     components: dict[ComponentName, Annotated[ComponentSpec, Short(_widen_component, {"type": "string"})]] = Field(
         default_factory=dict,
-        description="Our names to the page's components: a name, \"Group / Name\", an id, or {group: Name}. Default: none.",
+        description='Our names to the page\'s components: a name, "Group / Name", an id, or {group: Name}. '
+        "Default: none.",
     )
     settle: Duration = Field(
-        parse_duration("2m"),
+        default=parse_duration("2m"),
         description="How long a request that timed out may still be applied by the provider. Default: 2m.",
     )
     limits: LimitsSpec = Field(default_factory=LimitsSpec, description="Brakes. Default: as listed there.")
     adopt_maintenance: AdoptSpec | None = Field(
-        None, description="Also advance the maintenance windows that people made on the page. Default: no."
+        default=None, description="Also advance the maintenance windows that people made on the page. Default: no."
     )
 
 
@@ -111,5 +124,3 @@ class NoticeSpec(Strict):
     """Where notices to the team go."""
 
     webhook: Secret = Field(description="The address to post notices to, ${NAME} or ${file:/path}. Required.")
-
-

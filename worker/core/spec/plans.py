@@ -46,7 +46,10 @@ def _widen_statuses(value: object) -> object:
 
 Statuses = Annotated[
     dict[Line, ImpactStatus],
-    Short(_widen_statuses, {"enum": [status for status in ComponentStatus if status is not ComponentStatus.UNDER_MAINTENANCE]}),
+    Short(
+        _widen_statuses,
+        {"enum": [status for status in ComponentStatus if status is not ComponentStatus.UNDER_MAINTENANCE]},
+    ),
 ]
 """One status, or {severity: status}; the severity "*" is any other."""
 
@@ -59,7 +62,11 @@ class ChosenComponent(Strict):
 
 
 def _components_form(value: object) -> str:
-    return "#chosen" if isinstance(value, ChosenComponent) or (isinstance(value, Mapping) and "from" in value) else "#named"
+    return (
+        "#chosen"
+        if isinstance(value, ChosenComponent) or (isinstance(value, Mapping) and "from" in value)
+        else "#named"
+    )
 
 
 def _component_map(value: object) -> object:
@@ -85,12 +92,14 @@ class ApproveSpec(Strict):
     """What waits for a person while `publish` is `approve`."""
 
     posts: tuple[Annotated[IncidentApprovable, BeforeValidator(_may_wait)], ...] = Field(
-        ("open", "worsen"),
+        default=("open", "worsen"),
         description="The posts that wait; `open` includes reopening and backfilling. Default: [open, worsen].",
     )
-    deadline: Span | None = Field(None, description="How long they wait. Default: for ever.")
+    deadline: Span | None = Field(default=None, description="How long they wait. Default: for ever.")
     on_expiry: Literal["hold", "drop", "publish"] = Field(
-        "hold", description="After the deadline: `hold` keeps it for a person, `drop` says nothing, `publish` says it. Default: hold."
+        default="hold",
+        description="After the deadline: `hold` keeps it for a person, `drop` says nothing, `publish` says it. "
+        "Default: hold.",
     )
 
     @model_validator(mode="after")
@@ -103,8 +112,10 @@ class ApproveSpec(Strict):
 class RelayApproveSpec(ApproveSpec):
     """What waits for a person while `publish` is `approve`."""
 
-    posts: tuple[Annotated[RelayApprovable, BeforeValidator(_may_wait)], ...] = Field(  # type: ignore[assignment]  # other words, same meaning
-        ("open", "relay"), description="The posts that wait. Default: [open, relay]."
+    posts: tuple[Annotated[RelayApprovable, BeforeValidator(_may_wait)], ...] = Field(
+        # type: ignore[assignment]  # other words, same meaning
+        default=("open", "relay"),
+        description="The posts that wait. Default: [open, relay].",
     )
 
 
@@ -119,17 +130,23 @@ class KeepaliveSpec(Strict):
 class SayCommon(Strict):
     """The texts of an incident that have defaults."""
 
-    worsen: Text = Field(WORSEN, description=f"Posted when any component is worse. Default: {WORSEN}")
-    improve: Text = Field(IMPROVE, description=f"Posted when none is worse and some are better. Default: {IMPROVE}")
-    monitoring: Text | None = Field(None, description="Posted when all is clear, while `quiet` runs. Default: nothing is posted.")
-    keepalive: KeepaliveSpec | None = Field(None, description="A text to post while nothing else is said. Default: none.")
+    worsen: Text = Field(default=WORSEN, description=f"Posted when any component is worse. Default: {WORSEN}")
+    improve: Text = Field(
+        default=IMPROVE, description=f"Posted when none is worse and some are better. Default: {IMPROVE}"
+    )
+    monitoring: Text | None = Field(
+        default=None, description="Posted when all is clear, while `quiet` runs. Default: nothing is posted."
+    )
+    keepalive: KeepaliveSpec | None = Field(
+        default=None, description="A text to post while nothing else is said. Default: none."
+    )
 
 
 class SayDefaults(SayCommon):
     """The texts of an incident, where a rule gives none."""
 
-    open: Text | None = Field(None, description="Posted when the incident opens.")
-    resolve: Text | None = Field(None, description="Posted when it is resolved.")
+    open: Text | None = Field(default=None, description="Posted when the incident opens.")
+    resolve: Text | None = Field(default=None, description="Posted when it is resolved.")
 
 
 class SaySpec(SayCommon):
@@ -143,13 +160,14 @@ class PublishingSpec(Strict):
     """How far a rule's posts may go, for incidents and relays alike."""
 
     existing: Existing = Field(
-        Existing.HOLD,
-        description="When somebody else's incident is open on one of the components: `hold` asks a person, `attach` posts "
-        "on that incident, `open` opens ours beside it. Default: hold.",
+        default=Existing.HOLD,
+        description="When somebody else's incident is open on one of the components: `hold` asks a person, `attach` "
+        "posts on that incident, `open` opens ours beside it. Default: hold.",
     )
     publish: PublishMode = Field(
-        PublishMode.AUTO,
-        description="`auto`, `approve` or `shadow`; the stricter of this and the page's `publish` counts. Default: auto.",
+        default=PublishMode.AUTO,
+        description="`auto`, `approve` or `shadow`; the stricter of this and the page's `publish` counts. "
+        "Default: auto.",
     )
 
 
@@ -157,44 +175,50 @@ class IncidentCommon(PublishingSpec):
     """What an incident has a default for."""
 
     hold: Duration = Field(
-        parse_duration("3m"), description="How long something must fire before anything is public. Default: 3m."
+        default=parse_duration("3m"), description="How long something must fire before anything is public. Default: 3m."
     )
     quiet: Duration = Field(
-        parse_duration("10m"), description="How long all must be clear before the incident is resolved. Default: 10m."
+        default=parse_duration("10m"),
+        description="How long all must be clear before the incident is resolved. Default: 10m.",
     )
     reopen_within: Duration = Field(
-        parse_duration("0s"),
-        description="Fires again this soon after the end: the same incident is reopened on the page. Default: 0s, never.",
+        default=parse_duration("0s"),
+        description="Fires again this soon after the end: the same incident is reopened on the page. "
+        "Default: 0s, never.",
     )
     min_gap: Duration = Field(
-        parse_duration("5m"),
+        default=parse_duration("5m"),
         description="Least time between two updates; what changes in between is said once. Default: 5m.",
     )
     max_open: Age = Field(
-        timedelta(hours=24), description="Open for so long: the team gets a notice, the page nothing. `never` is allowed. Default: 24h."
+        default=timedelta(hours=24),
+        description="Open for so long: the team gets a notice, the page nothing. `never` is allowed. Default: 24h.",
     )
     yield_to: tuple[Id, ...] = Field(
-        (), description="Rules: while one of them has a live incident on the same page, this one keeps still. Default: []."
+        default=(),
+        description="Rules: while one of them has a live incident on the same page, this one keeps still. Default: [].",
     )
-    approve: ApproveSpec = Field(default_factory=ApproveSpec, description="What waits for a person. Default: as listed there.")
+    approve: ApproveSpec = Field(
+        default_factory=ApproveSpec, description="What waits for a person. Default: as listed there."
+    )
     notify: tuple[IncidentPost, ...] = Field(
-        ("open", "resolve"),
+        default=("open", "resolve"),
         description="Which posts mail the subscribers; `resolve` only if the opening did. Default: [open, resolve].",
     )
     too_short: TooShort = Field(
-        TooShort.SKIP,
-        description="Cleared during `hold`: `skip` says nothing, `backfill` makes a retrospective incident that mails nobody. "
-        "Default: skip.",
+        default=TooShort.SKIP,
+        description="Cleared during `hold`: `skip` says nothing, `backfill` makes a retrospective incident that mails "
+        "nobody. Default: skip.",
     )
 
 
 class IncidentDefaults(IncidentCommon):
     """`defaults.incident`: what every `incident` has where it says nothing else."""
 
-    page: Ids | None = Field(None, description="The page, or a list of pages.")
-    components: Components | None = Field(None, description="Which components, and how bad.")
-    title: Text | None = Field(None, description="The incident's name.")
-    say: SayDefaults | None = Field(None, description="The texts; merged with those of the rule, text by text.")
+    page: Ids | None = Field(default=None, description="The page, or a list of pages.")
+    components: Components | None = Field(default=None, description="Which components, and how bad.")
+    title: Text | None = Field(default=None, description="The incident's name.")
+    say: SayDefaults | None = Field(default=None, description="The texts; merged with those of the rule, text by text.")
 
 
 class IncidentSpec(IncidentCommon):
@@ -204,8 +228,8 @@ class IncidentSpec(IncidentCommon):
 
     page: Ids = Field(description="The page, or a list of pages: each gets an incident of its own. Required.")
     components: Components = Field(
-        description="Component to status, or to {severity: status}; or {from: CEL, status: …}. The worst over all firing signals "
-        "is shown; a signal that no status fits does not count. {} is an incident without components. Required."
+        description="Component to status, or to {severity: status}; or {from: CEL, status: …}. The worst over all firing "
+        "signals is shown; a signal that no status fits does not count. {} is an incident without components. Required."
     )
     title: Text = Field(description="The incident's name, at most 200 characters when rendered. Required.")
     say: SaySpec = Field(description="The texts, each at most 4,096 characters when rendered. Required.")
@@ -218,13 +242,15 @@ class RelayCommon(PublishingSpec):
         default_factory=RelayApproveSpec, description="What waits for a person. Default: as listed there."
     )
     notify: tuple[RelayPost, ...] = Field(
-        ("open", "resolve"),
+        default=("open", "resolve"),
         description="Which posts mail the subscribers; `resolve` only if the opening did. Default: [open, resolve].",
     )
 
 
 def _widen_resolve(value: object) -> object:
-    return {"*": value} if isinstance(value, str) or (isinstance(value, Mapping) and set(value) == {"template"}) else value
+    return (
+        {"*": value} if isinstance(value, str) or (isinstance(value, Mapping) and set(value) == {"template"}) else value
+    )
 
 
 _ResolveTexts = Annotated[dict[Line, Text], Short(_widen_resolve, {"type": "string"})]
@@ -233,15 +259,15 @@ _ResolveTexts = Annotated[dict[Line, Text], Short(_widen_resolve, {"type": "stri
 class RelayDefaults(RelayCommon):
     """`defaults.relay`: what every `relay` has where it says nothing else."""
 
-    page: Ids | None = Field(None, description="The page, or a list of pages.")
-    components: Components | None = Field(None, description="Which components, and how bad.")
-    title: Text | None = Field(None, description="The incident's name.")
-    text: Text | None = Field(None, description="What is posted.")
+    page: Ids | None = Field(default=None, description="The page, or a list of pages.")
+    components: Components | None = Field(default=None, description="Which components, and how bad.")
+    title: Text | None = Field(default=None, description="The incident's name.")
+    text: Text | None = Field(default=None, description="What is posted.")
     status: dict[Line, Literal["investigating", "identified", "monitoring"]] | None = Field(
-        None, description="Upstream status name to page status."
+        default=None, description="Upstream status name to page status."
     )
-    resolve_on: tuple[Line, ...] | None = Field(None, description="Upstream categories that end the incident.")
-    resolve: _ResolveTexts | None = Field(None, description="The text at the end.")
+    resolve_on: tuple[Line, ...] | None = Field(default=None, description="Upstream categories that end the incident.")
+    resolve: _ResolveTexts | None = Field(default=None, description="The text at the end.")
 
 
 class RelaySpec(RelayCommon):
@@ -252,7 +278,9 @@ class RelaySpec(RelayCommon):
     page: Ids = Field(description="The page, or a list of pages. Required.")
     title: Text = Field(description="The incident's name, at most 200 characters when rendered. Required.")
     text: Text = Field(description="What is posted for each statement; rendered empty: nothing is posted. Required.")
-    components: Components = Field(default_factory=dict, description="As in `incident`. Default: {}, no component is touched.")
+    components: Components = Field(
+        default_factory=dict, description="As in `incident`. Default: {}, no component is touched."
+    )
     status: dict[Line, Literal["investigating", "identified", "monitoring"]] = Field(
         description="Upstream status name to page status; other names change nothing. Required."
     )

@@ -69,7 +69,9 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 # --- durations and rates
 
-_DURATION = re.compile(r"(?:(?P<days>\d{1,6})d)?(?:(?P<hours>\d{1,6})h)?(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,6})s)?")
+_DURATION = re.compile(
+    r"(?:(?P<days>\d{1,6})d)?(?:(?P<hours>\d{1,6})h)?(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,6})s)?"
+)
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -165,7 +167,9 @@ Rate = Annotated[
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise must(f"must be text, not {what(value)}" + ("; put it in quotes" if isinstance(value, (bool, int, float)) else ""))
+        raise must(
+            f"must be text, not {what(value)}" + ("; put it in quotes" if isinstance(value, (bool, int, float)) else "")
+        )
     if not value.strip():
         raise must("must not be empty")
     return value
@@ -191,7 +195,9 @@ def _count(value: object) -> object:
     return value
 
 
-Count = Annotated[StrictInt, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})]
+Count = Annotated[
+    StrictInt, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})
+]
 """A whole number from 1 to 1000."""
 
 
@@ -206,8 +212,9 @@ def _named(pattern: str, form: str) -> tuple[AfterValidator, WithJsonSchema]:
     return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
 
 
-_ID = _named(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, `-` and `_`, at most 63 of them")
-Id = Annotated[Line, *_ID]
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+ID_FORM = "letters, digits, `-` and `_`, at most 63 of them"
+Id = Annotated[Line, *_named(ID.pattern, ID_FORM)]
 """The name of a page, source, rule or window: letters, digits, ``-`` and ``_``; it stands in addresses and keys."""
 
 _COMPONENT = _named(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", "letters, digits, `-`, `_` and `.`, at most 63 of them")

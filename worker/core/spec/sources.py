@@ -23,9 +23,11 @@ class HmacAuth(Strict):
 
     header: Header = Field(description="The header that carries the signature. Required.")
     secrets: Secrets = Field(description="The shared secret, or several that are all good. Required.")
-    prefix: str = Field("", description='What stands before the signature in the header, such as "sha256=". Default: nothing.')
-    encoding: Literal["hex", "base64"] = Field("hex", description="How the signature is written. Default: hex.")
-    algorithm: Literal["sha256", "sha1", "sha512"] = Field("sha256", description="The hash. Default: sha256.")
+    prefix: str = Field(
+        default="", description='What stands before the signature in the header, such as "sha256=". Default: nothing.'
+    )
+    encoding: Literal["hex", "base64"] = Field(default="hex", description="How the signature is written. Default: hex.")
+    algorithm: Literal["sha256", "sha1", "sha512"] = Field(default="sha256", description="The hash. Default: sha256.")
 
 
 class HeaderAuth(Strict):
@@ -38,12 +40,18 @@ class HeaderAuth(Strict):
 class AuthSpec(Strict):
     """How requests are proven authentic: exactly one of these."""
 
-    bearer: Secrets | None = Field(None, description="`Authorization: Bearer <token>`: the token, or several.")
-    basic: BasicAuth | None = Field(None, description="HTTP Basic: {username, password}.")
-    hmac: HmacAuth | None = Field(None, description="A signature over the body: {header, prefix, secrets, encoding, algorithm}.")
-    standard_webhooks: Secrets | None = Field(None, description="Standard Webhooks (`webhook-signature`): the secrets.")
-    header: HeaderAuth | None = Field(None, description="A secret in a header: {name, value}.")
-    path_token: Secrets | None = Field(None, description="A token in the address that the sender calls, `?token=…`.")
+    bearer: Secrets | None = Field(default=None, description="`Authorization: Bearer <token>`: the token, or several.")
+    basic: BasicAuth | None = Field(default=None, description="HTTP Basic: {username, password}.")
+    hmac: HmacAuth | None = Field(
+        default=None, description="A signature over the body: {header, prefix, secrets, encoding, algorithm}."
+    )
+    standard_webhooks: Secrets | None = Field(
+        default=None, description="Standard Webhooks (`webhook-signature`): the secrets."
+    )
+    header: HeaderAuth | None = Field(default=None, description="A secret in a header: {name, value}.")
+    path_token: Secrets | None = Field(
+        default=None, description="A token in the address that the sender calls, `?token=…`."
+    )
 
     @model_validator(mode="after")
     def _one_scheme(self) -> Self:
@@ -77,7 +85,9 @@ class CanarySpec(Strict):
 
 def _widen_each(value: object) -> object:
     if isinstance(value, Mapping) and len(value) > 1:
-        raise must("must be a list when there are several, from outer to inner: [{site: body.sites}, {check: site.checks}]")
+        raise must(
+            "must be a list when there are several, from outer to inner: [{site: body.sites}, {check: site.checks}]"
+        )
     return [value] if isinstance(value, Mapping) else value
 
 
@@ -105,27 +115,35 @@ class EventSpec(Strict):
     """
 
     each: Annotated[tuple[EachStep, ...], AfterValidator(not_empty), Short(_widen_each)] = Field(
-        (), description="Name to list: one event for each item; a list of these for nested lists. Default: one event a body."
+        default=(),
+        description="Name to list: one event for each item; a list of these for nested lists. "
+        "Default: one event a body.",
     )
-    when: Cel | None = Field(None, description="Whether to make an event at all, true or false. Default: always.")
+    when: Cel | None = Field(
+        default=None, description="Whether to make an event at all, true or false. Default: always."
+    )
     key: Cel = Field(description="What the signal is known by within this source, text. Required.")
     status: Cel = Field(description="`firing`, `resolved` or `info`, text. Required.")
-    kind: Cel | None = Field(None, description="What it is about. Default: `event`.")
-    severity: Cel | None = Field(None, description="The sender's word for how bad it is. Default: empty.")
-    severity_rank: Cel | None = Field(None, description="The sender's number for it, larger is worse. Default: 0.")
-    status_name: Cel | None = Field(None, description="The sender's word for the state. Default: empty.")
-    category: Cel | None = Field(None, description="The sender's class of state. Default: empty.")
-    title: Cel | None = Field(None, description="One line. Default: empty.")
-    message: Cel | None = Field(None, description="What people wrote. Default: empty.")
-    labels: TextMap | None = Field(None, description="Label name to its text. Default: none.")
-    annotations: TextMap | None = Field(None, description="Annotation name to its text. Default: none.")
-    url: Cel | None = Field(None, description="Where a person looks it up. Default: empty.")
-    started_at: Cel | None = Field(None, description="When this occurrence began; never used for order. Default: unknown.")
-    occurred_at: Cel | None = Field(
-        None, description="The stamp of this statement: then statements are ordered by it. Default: by receipt."
+    kind: Cel | None = Field(default=None, description="What it is about. Default: `event`.")
+    severity: Cel | None = Field(default=None, description="The sender's word for how bad it is. Default: empty.")
+    severity_rank: Cel | None = Field(
+        default=None, description="The sender's number for it, larger is worse. Default: 0."
     )
-    private: Cel | None = Field(None, description="Whether it is private, true or false. Default: false.")
-    test: Cel | None = Field(None, description="Whether it is a rehearsal, true or false. Default: false.")
+    status_name: Cel | None = Field(default=None, description="The sender's word for the state. Default: empty.")
+    category: Cel | None = Field(default=None, description="The sender's class of state. Default: empty.")
+    title: Cel | None = Field(default=None, description="One line. Default: empty.")
+    message: Cel | None = Field(default=None, description="What people wrote. Default: empty.")
+    labels: TextMap | None = Field(default=None, description="Label name to its text. Default: none.")
+    annotations: TextMap | None = Field(default=None, description="Annotation name to its text. Default: none.")
+    url: Cel | None = Field(default=None, description="Where a person looks it up. Default: empty.")
+    started_at: Cel | None = Field(
+        default=None, description="When this occurrence began; never used for order. Default: unknown."
+    )
+    occurred_at: Cel | None = Field(
+        default=None, description="The stamp of this statement: then statements are ordered by it. Default: by receipt."
+    )
+    private: Cel | None = Field(default=None, description="Whether it is private, true or false. Default: false.")
+    test: Cel | None = Field(default=None, description="Whether it is a rehearsal, true or false. Default: false.")
 
 
 class SourceSpec(Strict):
@@ -133,9 +151,11 @@ class SourceSpec(Strict):
 
     kind: Line = Field(description="What sends; each kind has a page in the documentation. Required.")
     auth: Auth = Field(description="How requests are proven authentic; `none` must be said. Required.")
-    event: EventSpec | None = Field(None, description="For `kind: json` only, and required there: how events are read out of a body.")
-    canary: CanarySpec | None = Field(
-        None, description="A signal that always fires; when it stops, resolves of this source are not believed. Default: none."
+    event: EventSpec | None = Field(
+        default=None, description="For `kind: json` only, and required there: how events are read out of a body."
     )
-
-
+    canary: CanarySpec | None = Field(
+        default=None,
+        description="A signal that always fires; when it stops, resolves of this source are not believed. "
+        "Default: none.",
+    )

@@ -7,7 +7,7 @@ Pure. Source: the official SDK, PyPI ``incident-io`` 2.29.0 (``StatusPages*Resul
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,8 @@ from worker.core.model import Action, RemoteIncident, RemoteUpdate, Request
 from worker.providers._text import plain, tidy
 from worker.providers.incident_io import reading
 from worker.providers.incident_io.vocabulary import Form, Verb, form_of, target_of
+
+Sent = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +40,13 @@ def echo_of(action: Action, request: Request, body: bytes) -> Echo:
         reading.Unreadable: The answer is not about the object that we wrote to, or cannot be read.
     """
     form = form_of(action)
-    sent = json.loads(request.body) if request.body else {}
-    return _READERS[form.verb](action, form, sent, body)
+    if form.verb is Verb.DELETE:
+        return Echo(remote_id=target_of(action))
+    return _READERS[form.verb](form, json.loads(request.body), target_of(action), reading.document(body))
 
 
-def _of_create(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
-    data = reading.child(reading.document(body), form.thing.noun)
+def _of_create(form: Form, sent: Sent, _target: str, told: reading.Json) -> Echo:
+    data = reading.child(told, form.thing.noun)
     if reading.text(data, "status_page_id") != sent["status_page_id"]:
         raise reading.Unreadable("the answer is about another page")
     shown = reading.incident(data, form.thing)
@@ -67,13 +70,13 @@ def _our_post(shown: RemoteIncident, message: str) -> RemoteUpdate | None:
     return ours[-1] if ours else shown.updates[0] if len(shown.updates) == 1 else None
 
 
-def _of_update(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
-    data = reading.child(reading.document(body), form.thing.update)
-    if reading.text(data, form.thing.id) != sent[form.thing.id]:
+def _of_update(form: Form, sent: Sent, target: str, told: reading.Json) -> Echo:
+    data = reading.child(told, form.thing.update)
+    if reading.text(data, form.thing.id) != target:
         raise reading.Unreadable("the answer is about another object")
     post = reading.update(data, form.thing)
     return Echo(
-        remote_id=sent[form.thing.id],
+        remote_id=target,
         update_id=post.id,
         published_at=post.published_at,
         differences=_differences(
@@ -83,28 +86,24 @@ def _of_update(action: Action, form: Form, sent: Mapping[str, Any], body: bytes)
     )
 
 
-def _of_edit(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
-    data = reading.child(reading.document(body), form.thing.noun)
-    if reading.identity(data) != target_of(action):
+def _of_edit(form: Form, sent: Sent, target: str, told: reading.Json) -> Echo:
+    data = reading.child(told, form.thing.noun)
+    if reading.identity(data) != target:
         raise reading.Unreadable("the answer is about another object")
-    return Echo(
-        remote_id=target_of(action), differences=_differences(("name", sent["name"], reading.text(data, "name")))
-    )
+    return Echo(remote_id=target, differences=_differences(("name", sent["name"], reading.text(data, "name"))))
 
 
-def _of_delete(action: Action, form: Form, sent: Mapping[str, Any], body: bytes) -> Echo:
-    return Echo(remote_id=target_of(action))
-
-
-_READERS: Mapping[Verb, Callable[[Action, Form, Mapping[str, Any], bytes], Echo]] = {
+_READERS: Mapping[Verb, Callable[[Form, Sent, str, reading.Json], Echo]] = {
     Verb.CREATE: _of_create,
     Verb.BACKFILL: _of_create,
     Verb.UPDATE: _of_update,
     Verb.EDIT: _of_edit,
-    Verb.DELETE: _of_delete,
 }
 
 
 def _differences(*fields: tuple[str, str, str]) -> tuple[str, ...]:
-    differing: Sequence[tuple[str, str, str]] = [each for each in fields if tidy(each[1]) != tidy(each[2])]
-    return tuple(f"{name}: sent `{plain(ours, 80)}`, page shows `{plain(theirs, 80)}`" for name, ours, theirs in differing)
+    return tuple(
+        f"{name}: sent `{plain(ours, 80)}`, page shows `{plain(theirs, 80)}`"
+        for name, ours, theirs in fields
+        if tidy(ours) != tidy(theirs)
+    )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from worker.core.model import Action, ComponentStatus, Directory, IncidentStatus, Request
@@ -49,150 +51,156 @@ def request_of(action: Action, directory: Directory) -> Request:
     Raises:
         EvaluationFailed: The action lacks what the API demands, or says what the API has no word for.
     """
-    form = form_of(action)
-    method, path, build = _BUILDERS[form.thing, form.verb]
-    if form.verb in (Verb.UPDATE, Verb.EDIT, Verb.DELETE) and not usable_id(target_of(action)):
-        raise EvaluationFailed(f"{action.kind} of {action.id} has no object on the page to write to")
-    if "{id}" in path:
-        path = path.format(id=target_of(action))
-    payload = build(action, form, directory)
-    return Request(method=method, target=path, body=_canonical(payload) if payload else b"")
+    draft = _Draft(action, form_of(action), directory)
+    method, path, build = _REQUESTS[draft.form.thing, draft.form.verb]
+    payload = build(draft)
+    return Request(method=method, target=path(draft), body=_canonical(payload) if payload else b"")
 
 
-def _create(action: Action, form: Form, directory: Directory) -> Json:
-    return {
-        "status_page_id": directory.page_id,
-        "idempotency_key": _key(action),
-        "name": _name(action),
-        "message": _message(action, action.content.message),
-        "notify_subscribers": action.content.notify,
-    }
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An action on its way to a payload; each method but the last few builds one kind of body."""
+
+    action: Action
+    form: Form
+    directory: Directory
+
+    def opened(self) -> Json:
+        status = self.action.content.incident_status
+        if status is None:
+            raise self.fault("has no incident status")
+        return self._created() | self._posted(status, self.action.content.components)
+
+    def scheduled(self) -> Json:
+        affected = dict.fromkeys(self.action.content.components, ComponentStatus.UNDER_MAINTENANCE)
+        return {
+            **self._created(),
+            **self._times(),
+            self.form.thing.status: self.form.status,
+            "affected_component_ids": sorted(self._statuses(affected)),
+            "automate_maintenance_status": self.action.content.automate,
+        }
+
+    def backfilled(self) -> Json:
+        steps = self.action.content.steps
+        if not steps or steps[-1].incident_status is not IncidentStatus.RESOLVED:
+            raise self.fault("does not end with a resolved step")
+        if any(later.at < earlier.at for earlier, later in pairwise(steps)):
+            raise self.fault("does not tell its steps oldest first")
+        return {
+            "status_page_id": self.directory.page_id,
+            "idempotency_key": self._key(),
+            "name": self._name(),
+            "updates": [
+                {"message": self._message(step.message), "published_at": _rfc3339(step.at)}
+                | self._posted(step.incident_status, step.components)
+                for step in steps
+            ],
+        }
+
+    def updated(self) -> Json:
+        content = self.action.content
+        own = content.incident_status if self.form.thing is INCIDENT else None
+        return {
+            self.form.thing.id: self.target(),
+            "message": self._message(content.message),
+            "notify_subscribers": content.notify,
+            **self._posted(self.form.status or own, content.components),
+        }
+
+    def renamed(self) -> Json:
+        return {"name": self._name()}
+
+    def rescheduled(self) -> Json:
+        return {"name": self._name(), **self._times()}
+
+    def nothing(self) -> Json:
+        return {}
+
+    def target(self) -> str:
+        """Give the id of the object to write to."""
+        target = target_of(self.action)
+        if not usable_id(target):
+            raise self.fault("has no object on the page to write to")
+        return target
+
+    def fault(self, what: str) -> EvaluationFailed:
+        """Say what is wrong with the action."""
+        return EvaluationFailed(f"{self.action.kind} of {self.action.id} {what}")
+
+    def _created(self) -> Json:
+        return {
+            "status_page_id": self.directory.page_id,
+            "idempotency_key": self._key(),
+            "name": self._name(),
+            "message": self._message(self.action.content.message),
+            "notify_subscribers": self.action.content.notify,
+        }
+
+    def _posted(self, status: str | None, components: Mapping[str, ComponentStatus]) -> Json:
+        """Give the statuses of one post; those of components must be absent where the post ends everything."""
+        said: Json = {self.form.thing.status: str(status)} if status else {}
+        statuses = {} if status == self.form.thing.final else self._statuses(components)
+        entries = [{"component_id": each, "component_status": str(statuses[each])} for each in sorted(statuses)]
+        return said | ({"component_statuses": entries} if entries else {})
+
+    def _statuses(self, components: Mapping[str, ComponentStatus]) -> Mapping[str, ComponentStatus]:
+        """Give the status per component id; where two of our names mean the same one, the worse."""
+        known = self.directory.components
+        unknown = sorted(name for name in components if name not in known)
+        if unknown:
+            raise self.fault(f"names what page `{self.directory.name}` no longer has: {', '.join(unknown)}")
+        wrong = sorted({str(status) for status in components.values() if status not in _ALLOWED[self.form.thing]})
+        if wrong:
+            raise self.fault(f"says of a component what cannot be said there: {', '.join(wrong)}")
+        statuses: dict[str, ComponentStatus] = {}
+        for name, status in components.items():
+            for each in known[name]:
+                statuses[each] = max(status, statuses.get(each, status), key=lambda one: one.rank)
+        return statuses
+
+    def _key(self) -> str:
+        if not self.action.key:
+            raise self.fault("has no idempotency key")
+        return self.action.key
+
+    def _name(self) -> str:
+        name = cut(" ".join(self.action.content.title.splitlines()).strip(), MAX_NAME)
+        if not name:
+            raise self.fault("has no title")
+        return name
+
+    def _message(self, text: str) -> str:
+        message = cut(text, MAX_MESSAGE)
+        if not message.strip():
+            raise self.fault("has no text")
+        return message
+
+    def _times(self) -> Json:
+        starts, ends = self.action.content.starts_at, self.action.content.ends_at
+        if starts is None or ends is None or ends <= starts:
+            raise self.fault("needs a start and an end after it")
+        return {"start_at": _rfc3339(starts), "end_at": _rfc3339(ends)}
 
 
-def _open(action: Action, form: Form, directory: Directory) -> Json:
-    status = action.content.incident_status
-    if status is None:
-        raise EvaluationFailed(f"{action.kind} of {action.id} has no incident status")
-    return _create(action, form, directory) | _posted(action, form, status, action.content.components, directory)
+def _at(path: str) -> Callable[[_Draft], str]:
+    return lambda draft: path
 
 
-def _schedule(action: Action, form: Form, directory: Directory) -> Json:
-    ids = _statuses(action, WINDOW, dict.fromkeys(action.content.components, ComponentStatus.UNDER_MAINTENANCE), directory)
-    return {
-        **_create(action, form, directory),
-        **_times(action),
-        form.thing.status: form.status,
-        "affected_component_ids": sorted(ids),
-        "automate_maintenance_status": action.content.automate,
-    }
+def _one_at(path: str) -> Callable[[_Draft], str]:
+    return lambda draft: f"{path}/{draft.target()}"
 
 
-def _backfill(action: Action, form: Form, directory: Directory) -> Json:
-    steps = action.content.steps
-    if not steps or steps[-1].incident_status is not IncidentStatus.RESOLVED:
-        raise EvaluationFailed(f"{action.kind} of {action.id} does not end with a resolved step")
-    if any(later.at < earlier.at for earlier, later in zip(steps, steps[1:], strict=False)):
-        raise EvaluationFailed(f"{action.kind} of {action.id} does not tell its steps oldest first")
-    return {
-        "status_page_id": directory.page_id,
-        "idempotency_key": _key(action),
-        "name": _name(action),
-        "updates": [
-            {"message": _message(action, step.message), "published_at": _rfc3339(step.at)}
-            | _posted(action, form, step.incident_status, step.components, directory)
-            for step in steps
-        ],
-    }
-
-
-def _update(action: Action, form: Form, directory: Directory) -> Json:
-    own = action.content.incident_status if form.thing is INCIDENT else None
-    return {
-        form.thing.id: target_of(action),
-        "message": _message(action, action.content.message),
-        "notify_subscribers": action.content.notify,
-        **_posted(action, form, form.status or own, action.content.components, directory),
-    }
-
-
-def _rename(action: Action, form: Form, directory: Directory) -> Json:
-    return {"name": _name(action)}
-
-
-def _reschedule(action: Action, form: Form, directory: Directory) -> Json:
-    return {"name": _name(action), **_times(action)}
-
-
-def _nothing(action: Action, form: Form, directory: Directory) -> Json:
-    return {}
-
-
-_Builder = Callable[[Action, Form, Directory], Json]
-
-_BUILDERS: Mapping[tuple[Thing, Verb], tuple[str, str, _Builder]] = {
-    (INCIDENT, Verb.CREATE): ("POST", INCIDENT.path, _open),
-    (INCIDENT, Verb.BACKFILL): ("POST", RETROSPECTIVE, _backfill),
-    (INCIDENT, Verb.UPDATE): ("POST", INCIDENT.updates_path, _update),
-    (INCIDENT, Verb.EDIT): ("PUT", f"{INCIDENT.path}/{{id}}", _rename),
-    (WINDOW, Verb.CREATE): ("POST", WINDOW.path, _schedule),
-    (WINDOW, Verb.UPDATE): ("POST", WINDOW.updates_path, _update),
-    (WINDOW, Verb.EDIT): ("PUT", f"{WINDOW.path}/{{id}}", _reschedule),
-    (WINDOW, Verb.DELETE): ("DELETE", f"{WINDOW.path}/{{id}}", _nothing),
+_REQUESTS: Mapping[tuple[Thing, Verb], tuple[str, Callable[[_Draft], str], Callable[[_Draft], Json]]] = {
+    (INCIDENT, Verb.CREATE): ("POST", _at(INCIDENT.path), _Draft.opened),
+    (INCIDENT, Verb.BACKFILL): ("POST", _at(RETROSPECTIVE), _Draft.backfilled),
+    (INCIDENT, Verb.UPDATE): ("POST", _at(INCIDENT.updates_path), _Draft.updated),
+    (INCIDENT, Verb.EDIT): ("PUT", _one_at(INCIDENT.path), _Draft.renamed),
+    (WINDOW, Verb.CREATE): ("POST", _at(WINDOW.path), _Draft.scheduled),
+    (WINDOW, Verb.UPDATE): ("POST", _at(WINDOW.updates_path), _Draft.updated),
+    (WINDOW, Verb.EDIT): ("PUT", _one_at(WINDOW.path), _Draft.rescheduled),
+    (WINDOW, Verb.DELETE): ("DELETE", _one_at(WINDOW.path), _Draft.nothing),
 }
-
-
-def _posted(
-    action: Action, form: Form, status: str | None, components: Mapping[str, ComponentStatus], directory: Directory
-) -> Json:
-    """Give the status and the component statuses of one post; the latter must be absent where the status ends all."""
-    said: Json = {form.thing.status: str(status)} if status else {}
-    statuses = {} if status == form.thing.final else _statuses(action, form.thing, components, directory)
-    entries = [{"component_id": id, "component_status": str(statuses[id])} for id in sorted(statuses)]
-    return said | ({"component_statuses": entries} if entries else {})
-
-
-def _statuses(
-    action: Action, thing: Thing, components: Mapping[str, ComponentStatus], directory: Directory
-) -> Mapping[str, ComponentStatus]:
-    """Give the status per component id; where two of our names mean the same one, the worse."""
-    unknown = sorted(name for name in components if name not in directory.components)
-    if unknown:
-        raise EvaluationFailed(f"page `{directory.name}` no longer has the component(s) {', '.join(unknown)}")
-    wrong = sorted({str(status) for status in components.values() if status not in _ALLOWED[thing]})
-    if wrong:
-        raise EvaluationFailed(f"{action.kind} of {action.id}: a component cannot be {', '.join(wrong)} there")
-    statuses: dict[str, ComponentStatus] = {}
-    for name, status in components.items():
-        for id in directory.components[name]:
-            statuses[id] = max(status, statuses.get(id, status), key=lambda each: each.rank)
-    return statuses
-
-
-def _key(action: Action) -> str:
-    if not action.key:
-        raise EvaluationFailed(f"{action.kind} of {action.id} has no idempotency key")
-    return action.key
-
-
-def _name(action: Action) -> str:
-    name = cut(" ".join(action.content.title.split()), MAX_NAME)
-    if not name:
-        raise EvaluationFailed(f"{action.kind} of {action.id} has no title")
-    return name
-
-
-def _message(action: Action, text: str) -> str:
-    message = cut(text, MAX_MESSAGE)
-    if not message.strip():
-        raise EvaluationFailed(f"{action.kind} of {action.id} has no text")
-    return message
-
-
-def _times(action: Action) -> Json:
-    starts, ends = action.content.starts_at, action.content.ends_at
-    if starts is None or ends is None or ends <= starts:
-        raise EvaluationFailed(f"{action.kind} of {action.id} needs a start and an end after it")
-    return {"start_at": _rfc3339(starts), "end_at": _rfc3339(ends)}
 
 
 def _rfc3339(at: datetime) -> str:

@@ -19,17 +19,19 @@ from worker.ports import Clock
 from worker.providers import _components
 from worker.providers._components import Availability, ListedPage
 from worker.providers._http import Http
-from worker.providers._outcomes import Answer, Unanswered, classify
+from worker.providers._outcomes import Exchange, Unanswered, classify
 from worker.providers.incident_io import reading
 from worker.providers.incident_io.echo import Echo, echo_of
 from worker.providers.incident_io.payloads import request_of, usable_id
 from worker.providers.incident_io.vocabulary import FORMS, INCIDENT, SCOPE, WINDOW, Thing
 
+BASE_URL = "https://api.incident.io"
 PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 25
 """How many records an answer holds at most; the API's own default, where it does not give ``PAGE_SIZE``."""
 LONGEST_LIST = 1000
-"""How many answers a list is read from before we doubt that it ends."""
+LIST_DEADLINE = timedelta(seconds=45)
+"""How many answers a list is read from, and how long, before we doubt that it ends."""
 LONGEST_AVAILABILITY = timedelta(days=366)
 
 Made = TypeVar("Made")
@@ -54,7 +56,7 @@ class IncidentIo:
     Args:
         api_key: Reads need any valid key, writes the scope named in ``vocabulary.SCOPE``.
         clock: Aware, UTC.
-        http: For tests; else built from *config* and *api_key*.
+        http: Makes the HTTP side; for tests that shorten its deadlines.
 
     Attributes:
         notes: What ``directory`` found worth telling: components that customers do not see.
@@ -63,13 +65,13 @@ class IncidentIo:
         ConfigError: The address or the key is not usable.
     """
 
-    def __init__(self, config: PageConfig, api_key: str, clock: Clock, *, http: Http | None = None) -> None:
+    def __init__(self, config: PageConfig, api_key: str, clock: Clock, *, http: Callable[..., Http] = Http) -> None:
         self._config = config
         self._clock = clock
         self._page_size = PAGE_SIZE
         self.notes: tuple[str, ...] = ()
         try:
-            self._http = http or Http(config.base_url, api_key, clock=clock, told=reading.told_wait)
+            self._http = http(config.base_url or BASE_URL, api_key, clock=clock, told=reading.told_wait)
         except ValueError as fault:
             raise ConfigError([_components.problem(config.place, f"page `{config.name}`: {fault}")]) from None
 
@@ -93,26 +95,18 @@ class IncidentIo:
         that may mean that a used key brought back something older, as may an old ``published_at``; the caller judges.
         """
         exchange = self._http.write(request.method, request.target, request.body)
-        echo, why = Echo(remote_id=""), ""
-        try:
-            if isinstance(exchange, Unanswered):
-                why = exchange.detail
-            elif exchange.complete and 200 <= exchange.status < 300:
-                echo = echo_of(action, request, exchange.body)
-            else:
-                why = reading.complaint(exchange)
-        except reading.Unreadable as fault:
-            why = f"{reading.complaint(exchange)}: {fault}" if isinstance(exchange, Answer) else str(fault)
+        echo, detail = _heard(action, request, exchange)
+        shown = echo or Echo(remote_id="")
         return Outcome(
             action_id=action.id,
-            result=classify(exchange, echoed=not why),
+            result=classify(exchange, echoed=echo is not None),
             at=self._clock(),
-            detail=why,
+            detail=detail,
             retry_at=exchange.retry_at,
-            remote_id=echo.remote_id,
-            update_id=echo.update_id,
-            published_at=echo.published_at,
-            differences=echo.differences,
+            remote_id=shown.remote_id,
+            update_id=shown.update_id,
+            published_at=shown.published_at,
+            differences=shown.differences,
         )
 
     def directory(self) -> Directory:
@@ -169,7 +163,9 @@ class IncidentIo:
             ProviderUnavailable: The API could not be read.
         """
         if not usable_id(component_id) or not timedelta(0) < end - start <= LONGEST_AVAILABILITY:
-            raise ConfigError("availability: name a component's id, and a time of at most 366 days that begins before it ends")
+            raise ConfigError(
+                "availability: name a component by its id, and a time of more than 0 and at most 366 days"
+            )
         return self._as_configured(lambda: self._availability(component_id, start, end))
 
     def _availability(self, component_id: str, start: datetime, end: datetime) -> Availability:
@@ -220,13 +216,16 @@ class IncidentIo:
             return [one for one in made if one is not None], reading.after(data)
 
         found: list[Made] = []
+        give_up = self._clock() + LIST_DEADLINE
         for _ in range(LONGEST_LIST):
+            if self._clock() > give_up:
+                break
             more, after = self._read(f"{path}?{urlencode(query)}", part)
             found += more
             if not after:
                 return found
             query["after"] = after
-        raise ProviderUnavailable(f"{self._http.host}: the list at {path} does not end")
+        raise ProviderUnavailable(f"{self._http.host}: the list at {path} was not read to its end in time")
 
     def _read(self, target: str, understand: Callable[[reading.Json], Made]) -> Made:
         """
@@ -260,6 +259,18 @@ class IncidentIo:
 
 
 _SAID_NO: Mapping[int, type[ProviderUnavailable]] = {400: _Refused, 404: _Missing, 422: _Refused}
+
+
+def _heard(action: Action, request: Request, exchange: Exchange) -> tuple[Echo | None, str]:
+    """Give the page's echo, where there is one; else why there is none, for people."""
+    if isinstance(exchange, Unanswered):
+        return None, exchange.detail
+    if not 200 <= exchange.status < 300:
+        return None, reading.complaint(exchange)
+    try:
+        return echo_of(action, request, exchange.body), ""
+    except reading.Unreadable as fault:
+        return None, f"{reading.complaint(exchange)}: {fault}"
 
 
 def _utc(at: datetime) -> str:

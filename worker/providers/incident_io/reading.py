@@ -51,7 +51,7 @@ def child(data: Json, name: str) -> Json:
 
 
 def records(data: Json, name: str) -> list[Json]:
-    """Give the list of objects called *name*; raises Unreadable where there is none: to miss a record would be a lie."""
+    """Give the list of objects called *name*; raises Unreadable where there is none: a missed record is a lie."""
     values = data.get(name)
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         raise Unreadable(f"the answer has no list `{name}`")
@@ -193,12 +193,13 @@ def complaint(answer: Answer) -> str:
     if not is_error(answer):
         return plain(f"{answer.status} ({answer.headers.get('content-type', 'no content type')})")
     data = document(answer.body)
-    entries = [
-        ": ".join(filter(None, (text(source, "field"), text(entry, "message") or text(entry, "code"))))
-        for entry in children(data, "errors")
-        for source in (entry.get("source") if isinstance(entry.get("source"), dict) else {},)
-    ]
-    said = f"{answer.status} {text(data, 'type')}"
+    entries = "; ".join(_entry(entry) for entry in children(data, "errors"))
     request_id = text(data, "request_id")
-    told = f"{said}: {'; '.join(entries)}" if entries else said
-    return plain(f"{told} (request {request_id})" if request_id else told, _LONGEST_COMPLAINT)
+    told = f"{answer.status} {text(data, 'type')}" + (f": {entries}" if entries else "")
+    return plain(told + (f" (request {request_id})" if request_id else ""), _LONGEST_COMPLAINT)
+
+
+def _entry(entry: Json) -> str:
+    source = entry.get("source")
+    field = text(source, "field") if isinstance(source, dict) else ""
+    return ": ".join(filter(None, (field, text(entry, "message") or text(entry, "code"))))

@@ -57,9 +57,7 @@ class Thing:
 
 
 INCIDENT = Thing("status_page_incident", "incident_status", "resolved", "component_impacts")
-WINDOW = Thing(
-    "status_page_maintenance", "maintenance_status", "maintenance_complete", "component_maintenance_periods"
-)
+WINDOW = Thing("status_page_maintenance", "maintenance_status", "maintenance_complete", "component_maintenance_periods")
 
 
 class Verb(Enum):

@@ -1,0 +1,1 @@
+"""Measurements: ratios in one run against a ceiling. Nothing here is asserted by a test."""

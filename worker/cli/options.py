@@ -1,0 +1,39 @@
+"""Options that several commands share, and the settings that follow from them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
+
+RulesOption = Annotated[
+    Path | None,
+    typer.Option("--rules", metavar="DIR", help="Rules directory; else STATUSBRIDGE_RULES, else ./rules."),
+]
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="URL",
+        help="sqlite:///path or postgresql://…; else STATUSBRIDGE_LEDGER, else sqlite:///statusbridge.db.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+
+
+def settings_of(*, rules: Path | None = None, ledger: str | None = None) -> Settings:
+    """
+    Collect the settings for a command that does not listen.
+
+    Raises:
+        ConfigError: A value cannot be read; all problems at once.
+    """
+    from worker.settings import from_environment
+
+    # Where the worker may listen, and with which token, is asked of `run` alone.
+    return from_environment({"rules": rules, "ledger": ledger, "host": "127.0.0.1"}, os.environ)

@@ -1,0 +1,129 @@
+"""``run``: the worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.console import answer, remark
+from worker.cli.failures import WRONG
+from worker.cli.options import LedgerOption, RulesOption
+
+if TYPE_CHECKING:
+    from worker.bootstrap import Worker
+
+
+def run(
+    rules: RulesOption = None,
+    ledger: LedgerOption = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; else STATUSBRIDGE_HOST, else 127.0.0.1. Beyond loopback, set STATUSBRIDGE_ADMIN_TOKEN.",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="0 takes a free one; else STATUSBRIDGE_PORT, else 8080.",
+            show_default=False,
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            "--log-format",
+            metavar="console|json",
+            help="Form of the logs on standard error; else STATUSBRIDGE_LOG_FORMAT.",
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            "--log-level",
+            metavar="debug|info|warning|error",
+            help="Least severe line to log; else STATUSBRIDGE_LOG_LEVEL.",
+        ),
+    ] = None,
+) -> None:
+    """
+    Receive webhooks and keep the status page up to date.
+
+    Runs until SIGTERM or Ctrl-C, then finishes what is under way, within about 15 seconds.
+
+    \b
+    Examples:
+      statusbridge run --rules rules
+      STATUSBRIDGE_ADMIN_TOKEN=… statusbridge run --rules /etc/statusbridge/rules \\
+          --ledger sqlite:////var/lib/statusbridge/ledger.db --host 0.0.0.0 --log-format json
+
+    Exit codes: 0 stopped by SIGTERM; 2 the rules, a setting or a secret is wrong, or another worker holds the ledger;
+    130 stopped by Ctrl-C.
+    """
+    flags = {
+        "rules": rules,
+        "ledger": ledger,
+        "host": host,
+        "port": port,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    _serve(_worker(flags))
+
+
+def _worker(flags: dict[str, Path | str | int | None]) -> Worker:
+    from worker.settings import from_environment
+    from worker.telemetry import set_up_logs
+
+    settings = from_environment(flags, os.environ)
+    set_up_logs(settings.log_format, settings.log_level)
+    from worker.bootstrap import Worker
+
+    worker = Worker(settings, environ=os.environ)
+    for warning in worker.rules.warnings:
+        remark(f"{warning}")
+    try:
+        worker.resolve_pages()
+    except BaseException:
+        worker.ledger.close()
+        raise
+    return worker
+
+
+def _serve(worker: Worker) -> None:
+    from worker.bootstrap import serve
+
+    listening = False
+
+    def started(url: str) -> None:
+        nonlocal listening
+        listening = True
+        answer(_banner(worker, url))
+
+    # The server ends with the signal raised once more, after it has drained; the worker still has to close then.
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        serve(worker, started)
+    except SystemExit as ended:
+        if ended.code and not listening:
+            remark(f"cannot listen on {worker.settings.host}:{worker.settings.port}; choose another --port")
+            raise typer.Exit(WRONG) from None
+        raise
+
+
+def _stop(*_: Any) -> None:
+    sys.exit(0)
+
+
+def _banner(worker: Worker, url: str) -> str:
+    pages = ", ".join(f"{name} ({page.publish.value})" for name, page in worker.rules.pages.items()) or "none"
+    return f"statusbridge listens on {url} · rules {worker.rules.hash[:12]} · pages: {pages}"

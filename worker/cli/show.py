@@ -1,0 +1,159 @@
+"""``show``: the story of one episode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.console import answer, document, remark, table, utc
+from worker.cli.failures import NO
+from worker.cli.options import JsonOption, LedgerOption, settings_of
+
+if TYPE_CHECKING:
+    from worker.core.model import Episode
+    from worker.ledger import Ledger
+    from worker.ports import Story
+
+EVENT, DECISION, ACTION, ATTEMPT, PAGE = "event", "decided", "action", "attempt", "page got"
+_ORDER = {kind: place for place, kind in enumerate((EVENT, DECISION, ACTION, ATTEMPT, PAGE))}
+_STYLES = {EVENT: "cyan", ACTION: "magenta", ATTEMPT: "yellow", PAGE: "bold green"}
+
+Chapter = tuple[datetime, str, str]
+
+
+def show(
+    episode: Annotated[
+        str, typer.Argument(metavar="EPISODE", help="rule#number, as `history` shows it, or its full id.")
+    ],
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Tell the story of one episode, in order of time.
+
+    Events in, decisions with their reasons, actions, attempts, and what the page got. Works while a worker runs.
+
+    \b
+    Examples:
+      statusbridge show checkout-outage#3
+      statusbridge show checkout-outage@main#3 --json
+
+    Exit codes: 0 good; 1 there is no such episode; 2 there is no such ledger.
+    """
+    from worker.cli.reading import ledger_to_read
+
+    with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
+        story = book.story(episode)
+        if story is None:
+            remark(_unknown(book, episode))
+            raise typer.Exit(NO)
+    if as_json:
+        document(_as_data(story))
+        return
+    answer(_heading(story.episode))
+    table(("UTC", "WHAT", ""), [(utc(at), kind, text) for at, kind, text in _chapters(story)], _STYLES)
+
+
+def _unknown(book: Ledger, reference: str) -> str:
+    rule, _, number = reference.rpartition("#")
+    lines = book.history(rule_id=rule, limit=10_000) if rule and number.isdecimal() else ()
+    meant = sorted({line.episode for line in lines if line.number == int(number)})
+    if meant:
+        return f"`{reference}` is more than one episode; name it in full: {', '.join(meant)}"
+    return f"there is no episode `{reference}`; `statusbridge history` names them"
+
+
+def _chapters(story: Story) -> list[Chapter]:
+    return sorted(_told(story), key=lambda chapter: (chapter[0], _ORDER[chapter[1]]))
+
+
+def _told(story: Story) -> Iterator[Chapter]:
+    from worker.cli.reports import HASH, deed, statement, trial, words
+
+    for at, heard in story.heard:
+        yield at, EVENT, f"{statement(heard.event)} (inbound {heard.inbound_seq}, {heard.effect})"
+    for decision in story.decisions:
+        yield decision.at, DECISION, f"{decision.text} ← {decision.cause}"
+    for attempt in story.attempts:
+        yield attempt.started_at, ATTEMPT, f"{attempt.action_id.rpartition('/')[2]}.{attempt.number} {trial(attempt)}"
+    for line in story.actions:
+        action = line.action
+        state = f"now {action.state.value}{': ' + action.reason if action.reason else ''}; rule at {action.rule_hash[:HASH]}"
+        yield action.created_at, ACTION, f"{action.seq} {deed(action)} ← {action.cause} ({state})"
+        if line.said_at:
+            post = f"post {line.update_id}" if line.update_id else ""
+            facts = "; ".join(filter(None, (deed(action), post)))
+            yield line.said_at, PAGE, f"{action.seq} {facts}\n{words(action.content)}".strip()
+
+
+def _heading(episode: Episode) -> str:
+    from worker.cli.reports import HASH, pairs
+
+    facts = {
+        "episode": episode.id,
+        "rule": f"{episode.rule_id} at {episode.rule_hash[:HASH]}",
+        "page": f"{episode.page}{', incident ' + episode.remote_id if episode.remote_id else ''}",
+        "group": pairs(episode.group),
+        "phase": f"{episode.phase.value}{', a person has taken over' if episode.hands_off else ''}",
+        "opened": utc(episode.opened_at),
+        "ended": utc(episode.ended_at),
+        "fault": episode.fault,
+    }
+    return "\n".join(f"{name:<9}{text}" for name, text in facts.items() if text) + "\n"
+
+
+def _as_data(story: Story) -> dict[str, Any]:
+    from worker.cli.reports import line_data
+
+    episode = story.episode
+    return {
+        "episode": {
+            "id": episode.id,
+            "rule": episode.rule_id,
+            "rule_hash": episode.rule_hash,
+            "page": episode.page,
+            "group": dict(episode.group),
+            "number": episode.number,
+            "phase": episode.phase.value,
+            "created_at": episode.created_at,
+            "opened_at": episode.opened_at,
+            "ended_at": episode.ended_at,
+            "remote_id": episode.remote_id,
+            "hands_off": episode.hands_off,
+            "fault": episode.fault,
+        },
+        "events": [
+            {
+                "at": at,
+                "inbound": heard.inbound_seq,
+                "source": heard.event.source,
+                "kind": heard.event.kind,
+                "key": heard.event.key,
+                "status": heard.event.status.value,
+                "severity": heard.event.severity,
+                "title": heard.event.title,
+                "effect": heard.effect,
+            }
+            for at, heard in story.heard
+        ],
+        "decisions": [{"at": d.at, "cause": d.cause, "text": d.text} for d in story.decisions],
+        "actions": [line_data(line) for line in story.actions],
+        "attempts": [
+            {
+                "action": attempt.action_id,
+                "number": attempt.number,
+                "started_at": attempt.started_at,
+                "finished_at": attempt.finished_at,
+                "method": attempt.method,
+                "target": attempt.target,
+                "bytes": len(attempt.body),
+                "sha256": attempt.sha256,
+                "result": attempt.result.value if attempt.result else None,
+                "detail": attempt.detail,
+            }
+            for attempt in story.attempts
+        ],
+    }

@@ -1,0 +1,324 @@
+"""
+From the form of a rule to what decide reads: expressions and texts compiled, short forms spelt out.
+
+What belongs here: every use of the compilers of ``core.conditions`` and ``core.templates``. Every fault is told with
+the path of the text that it is in, all of them at once. Nothing here knows files, or whether a name is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from worker.core.conditions import CompileFailed, Want, compile_event, compile_json, compile_regex, compile_signals
+from worker.core.documents import Path
+from worker.core.model import ComponentStatus, IncidentStatus, Post, digest
+from worker.core.ruleset import (
+    ApproveConfig,
+    Impact,
+    IncidentPlan,
+    JsonMapping,
+    Keepalive,
+    Matcher,
+    MatchOp,
+    Program,
+    RelayPlan,
+    Rule,
+    Template,
+)
+from worker.core.spec.file import RuleSpec
+from worker.core.spec.maintenance import RuleMaintenanceSpec, WindowCommon
+from worker.core.spec.matches import Match, MatchSpec
+from worker.core.spec.plans import ApproveSpec, ChosenComponent, IncidentSpec, KeepaliveSpec, RelaySpec
+from worker.core.spec.scalars import CelSpec, Strict
+from worker.core.spec.sources import EventSpec
+from worker.core.templates import compile_template
+from worker.errors import ConfigError
+
+TITLE_LIMIT = 200
+MESSAGE_LIMIT = 4096
+"""Characters of a rendered title and text; no provider that we know takes more."""
+
+Made = TypeVar("Made")
+Spec = Mapping[str, Any]
+
+
+class Compiler:
+    """
+    Compiles the texts of one entry and collects what is wrong with them.
+
+    Args:
+        words: Names that templates may use besides the built-in ones.
+        tell: Takes (path, line, column, message) of each fault; line and column within the text, 1-based.
+    """
+
+    def __init__(self, tell: Callable[[Path, int, int, str], None], words: Collection[str] = ()) -> None:
+        self._tell = tell
+        self._words = frozenset(words)
+
+    def _try(self, loc: Path, make: Callable[[], Made]) -> Made | Any:
+        try:
+            return make()
+        except CompileFailed as failed:
+            for line, column, message in failed.faults:
+                self._tell(loc, line, column, message)
+            return None  # whoever was told drops the whole entry
+
+    def event(self, text: str, want: Want, loc: Path) -> Program:
+        """Compile an expression over one event."""
+        return self._try(loc, lambda: compile_event(text, want))
+
+    def signals(self, text: str, want: Want, loc: Path) -> Program:
+        """Compile an expression over the leading event and all firing signals."""
+        return self._try(loc, lambda: compile_signals(text, want))
+
+    def json(self, text: str, want: Want, names: Collection[str], loc: Path) -> Program:
+        """Compile an expression over a body."""
+        return self._try(loc, lambda: compile_json(text, want, names=names))
+
+    def regex(self, pattern: str, loc: Path) -> Program:
+        """Compile a regular expression."""
+        return self._try(loc, lambda: compile_regex(pattern))
+
+    def title(self, text: str, loc: Path) -> Template:
+        """Compile the name of an incident or window."""
+        return self._try(loc, lambda: compile_template(text, self._words, TITLE_LIMIT))
+
+    def text(self, text: str, loc: Path) -> Template:
+        """Compile what is posted."""
+        return self._try(loc, lambda: compile_template(text, self._words, MESSAGE_LIMIT))
+
+
+def spec_of(rule: Strict) -> dict[str, Any]:
+    """Give an entry as self-contained JSON data, every default and template in it; reads back to the same."""
+    return rule.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def compile_spec(spec: Mapping[str, Any]) -> Rule:
+    """
+    Make a rule from its stored revision.
+
+    Raises:
+        ConfigError: The revision was stored by a version that knew other keys.
+    """
+    faults: list[str] = []
+
+    def tell(loc: Path, _line: int, _column: int, message: str) -> None:
+        faults.append(f"{_dotted(loc)}: {message}")
+
+    try:
+        rule = compile_rule(RuleSpec.model_validate(spec), tell)
+    except ValidationError as error:
+        faults = [f"{_dotted(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
+    if faults:
+        raise ConfigError(f"the stored revision of rule `{spec.get('id')}` cannot be used: {'; '.join(faults)}")
+    return rule
+
+
+def _dotted(loc: Path) -> str:
+    return ".".join(str(part) for part in loc) or "rule"
+
+
+def compile_rule(rule: RuleSpec, tell: Callable[[Path, int, int, str], None], place: str = "") -> Rule:
+    """
+    Make a rule from its form.
+
+    Args:
+        rule: Its form.
+        tell: Takes (path, line, column, message) of each fault; if it is called, the rule must not be used.
+        place: ``file:line:col``.
+    """
+    compiler = Compiler(tell, (*rule.group_by, *rule.vars))
+    spec = spec_of(rule)
+    return Rule(
+        id=rule.id,
+        was=rule.was or "",
+        sources=rule.source or (),
+        matchers=compile_match(rule.match, compiler, ("match",)),
+        condition=compiler.event(rule.if_, Want.BOOL, ("if",)) if rule.if_ is not None else None,
+        group_by={name: compiler.event(cel, Want.TEXT, ("group_by", name)) for name, cel in rule.group_by.items()},
+        vars={name: compiler.signals(cel, Want.ANY, ("vars", name)) for name, cel in rule.vars.items()},
+        plan=_plan(rule, compiler),
+        spec=spec,
+        hash=digest(spec),
+        place=place,
+        extra={"maintenance": spec["maintenance"]} if rule.maintenance else {},
+    )
+
+
+def _plan(rule: RuleSpec, compiler: Compiler) -> IncidentPlan | RelayPlan | None:
+    if rule.maintenance is not None:
+        check_window(rule.maintenance, compiler, ("maintenance",))
+    if rule.relay is not None:
+        return _relay(rule.relay, compiler)
+    return _incident(rule.incident, compiler) if rule.incident is not None else None
+
+
+# --- match
+
+_OPS: Mapping[str, MatchOp] = {
+    "in_": MatchOp.IN,
+    "not_": MatchOp.NOT_IN,
+    "regex": MatchOp.REGEX,
+    "not_regex": MatchOp.NOT_REGEX,
+}
+
+
+def compile_match(match: Match, compiler: Compiler, loc: Path) -> tuple[Matcher, ...]:
+    """Make the lines of a ``match``."""
+    return tuple(_matcher(name, value, compiler, (*loc, name)) for name, value in match.items())
+
+
+def _matcher(name: str, value: MatchSpec, compiler: Compiler, loc: Path) -> Matcher:
+    if value.exists is not None:
+        return Matcher(field=name, op=MatchOp.EXISTS if value.exists else MatchOp.ABSENT)
+    key = next(key for key in _OPS if getattr(value, key) is not None)
+    operand = getattr(value, key)
+    if isinstance(operand, tuple):
+        return Matcher(field=name, op=_OPS[key], values=operand)
+    return Matcher(field=name, op=_OPS[key], values=(operand,), program=compiler.regex(operand, (*loc, key)))
+
+
+# --- incident and relay
+
+
+def _incident(spec: IncidentSpec, compiler: Compiler) -> IncidentPlan:
+    say = {Post(name): text for name, text in spec.say if isinstance(text, str)}
+    return IncidentPlan(
+        pages=spec.page,
+        impact=_impact(spec, compiler, ("incident", "components")),
+        title=compiler.title(spec.title, ("incident", "title")),
+        say={post: compiler.text(text, ("incident", "say", str(post))) for post, text in say.items()},
+        hold=spec.hold,
+        quiet=spec.quiet,
+        reopen_within=spec.reopen_within,
+        min_gap=spec.min_gap,
+        max_open=spec.max_open if isinstance(spec.max_open, timedelta) else None,
+        yield_to=spec.yield_to,
+        existing=spec.existing,
+        publish=spec.publish,
+        approve=_approve(spec.approve),
+        notify=frozenset(Post(post) for post in spec.notify),
+        too_short=spec.too_short,
+        keepalive=_keepalive(spec.say.keepalive, compiler),
+    )
+
+
+def _keepalive(spec: KeepaliveSpec | None, compiler: Compiler) -> Keepalive | None:
+    if spec is None:
+        return None
+    text = compiler.text(spec.text, ("incident", "say", "keepalive", "text"))
+    return Keepalive(every=spec.every, times=spec.times, text=text)
+
+
+def _relay(spec: RelaySpec, compiler: Compiler) -> RelayPlan:
+    return RelayPlan(
+        pages=spec.page,
+        impact=_impact(spec, compiler, ("relay", "components")),
+        title=compiler.title(spec.title, ("relay", "title")),
+        text=compiler.text(spec.text, ("relay", "text")),
+        status={name: IncidentStatus(status) for name, status in spec.status.items()},
+        resolve_on=frozenset(spec.resolve_on),
+        resolve={each: compiler.text(text, ("relay", "resolve", each)) for each, text in spec.resolve.items()},
+        existing=spec.existing,
+        publish=spec.publish,
+        approve=_approve(spec.approve),
+        notify=frozenset(Post(post) for post in spec.notify),
+    )
+
+
+def _impact(spec: IncidentSpec | RelaySpec, compiler: Compiler, loc: Path) -> Impact:
+    components = spec.components
+    if isinstance(components, ChosenComponent):
+        return Impact(
+            chosen=compiler.event(components.from_, Want.TEXT, (*loc, "from")),
+            chosen_status=_statuses(components.status),
+        )
+    return Impact(by_name={name: _statuses(statuses) for name, statuses in components.items()})
+
+
+def _statuses(statuses: Mapping[str, str]) -> Mapping[str, ComponentStatus]:
+    return {severity: ComponentStatus(status) for severity, status in statuses.items()}
+
+
+_FIRST_SAID = (Post.OPEN, Post.REOPEN, Post.BACKFILL)
+"""Posts by which an incident appears: who approves the one approves all."""
+
+
+def _approve(spec: ApproveSpec) -> ApproveConfig:
+    posts = {Post(post) for post in spec.posts}
+    return ApproveConfig(
+        posts=frozenset(posts.union(_FIRST_SAID) if Post.OPEN in posts else posts),
+        deadline=spec.deadline,
+        on_expiry=spec.on_expiry,
+    )
+
+
+# --- windows
+
+
+def check_window(window: WindowCommon, compiler: Compiler, loc: Path) -> None:
+    """Compile everything in a window, to find what is wrong with it."""
+    compiler.title(window.title, (*loc, "title"))
+    for path, text in _said(window, loc):
+        compiler.text(text, path)
+    if window.overrun is not None:
+        compile_match(window.overrun.while_.match, compiler, (*loc, "overrun", "while", "match"))
+    if isinstance(window, RuleMaintenanceSpec):
+        for name in ("starts", "ends", "duration"):
+            if isinstance(value := getattr(window, name), CelSpec):
+                compiler.event(value.cel, Want.ANY, (*loc, name, "cel"))
+
+
+def _said(window: WindowCommon, loc: Path) -> Iterator[tuple[Path, str]]:
+    yield (*loc, "start", "text"), window.start.text
+    yield (*loc, "complete", "text"), window.complete.text
+    if window.complete.failed is not None:
+        yield (*loc, "complete", "failed"), window.complete.failed
+    if window.announce is not None:
+        yield (*loc, "announce", "text"), window.announce.text
+    for index, reminder in enumerate(window.remind):
+        yield (*loc, "remind", index, "text"), reminder.text
+    if window.overrun is not None:
+        yield (*loc, "overrun", "text"), window.overrun.text
+
+
+# --- the json source
+
+_WANTS: Mapping[str, Want] = {
+    "severity_rank": Want.ANY,
+    "started_at": Want.ANY,
+    "occurred_at": Want.ANY,
+    "private": Want.ANY,
+    "test": Want.ANY,
+}
+"""Fields that are no text; what JSON may hold for them is known to the source that reads it."""
+
+
+def compile_mapping(event: EventSpec, compiler: Compiler, loc: Path) -> JsonMapping:
+    """Make the mapping of a ``json`` source."""
+    names: list[str] = []
+    each: list[tuple[str, Program]] = []
+    for index, step in enumerate(event.each):
+        for name, cel in step.items():
+            each.append((name, compiler.json(cel, Want.LIST, names, (*loc, "each", index, name))))
+            names.append(name)
+    when = compiler.json(event.when, Want.BOOL, names, (*loc, "when")) if event.when is not None else None
+    fields = {
+        ".".join(path): compiler.json(cel, _WANTS.get(path[0], Want.TEXT), names, (*loc, *path))
+        for path, cel in _fields(event)
+    }
+    return JsonMapping(each=tuple(each), when=when, fields=fields)
+
+
+def _fields(event: EventSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, value in event:
+        if name in ("each", "when"):
+            continue
+        if isinstance(value, str):
+            yield (name,), value
+        elif isinstance(value, Mapping):
+            yield from (((name, key), cel) for key, cel in value.items())

@@ -1,0 +1,263 @@
+"""
+Rule files to a rule set, or every problem at once.
+
+What belongs here: the order of the work, and the making of the set. Text comes in, compiled values go out; reading
+files, resolving secrets and knowing the vendors are for the shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from worker.core import advice, checking
+from worker.core.checking import Checker, Known, SourceFacts
+from worker.core.compiling import (
+    Compiler,
+    Spec,
+    check_window,
+    compile_mapping,
+    compile_match,
+    compile_rule,
+    compile_spec,
+    spec_of,
+)
+from worker.core.documents import Path
+from worker.core.gathering import Gathered, gather
+from worker.core.model import digest
+from worker.core.ruleset import (
+    AuthConfig,
+    ComponentRef,
+    Limits,
+    NoticeTarget,
+    PageConfig,
+    Rule,
+    RuleSet,
+    SecretRef,
+    SourceConfig,
+)
+from worker.core.spec.file import DefaultsSpec, RuleSpec
+from worker.core.spec.maintenance import MaintenanceSpec
+from worker.core.spec.pages import NoticeSpec, PageSpec
+from worker.core.spec.scalars import parse_secret
+from worker.core.spec.sources import AuthSpec, SourceSpec
+from worker.core.spelling import suggest
+from worker.core.wording import Model, validated
+from worker.core.written import Entry, Place, Report
+from worker.errors import ConfigError
+
+__all__ = ["SourceFacts", "compile_spec", "load"]
+
+
+def load(
+    files: Mapping[str, str],
+    templates: Mapping[str, str],
+    *,
+    source_kinds: Mapping[str, SourceFacts],
+    provider_names: Collection[str],
+    templates_dir: str = "templates",
+) -> RuleSet:
+    """
+    Read a whole set.
+
+    Args:
+        files: Name as the person knows it, to content.
+        templates: Name below the templates folder, to content.
+        source_kinds: Every kind of source that there is.
+        provider_names: Every provider that there is.
+        templates_dir: The templates folder as the person knows it.
+
+    Raises:
+        ConfigError: With every problem, in order of file, line and column.
+    """
+    report = Report()
+    gathered = gather(files, templates_dir, report)
+    known = _known(gathered, source_kinds, provider_names)
+    loader = _Loader(known, templates, report)
+    rule_set = loader.load(gathered)
+    if report.problems:
+        raise ConfigError(sorted(report.problems))
+    return rule_set
+
+
+def _known(gathered: Gathered, kinds: Mapping[str, SourceFacts], providers: Collection[str]) -> Known:
+    rules = {name: entry for entry in gathered.lists["rules"] if (name := checking.entry_name(entry)) is not None}
+    return Known(
+        pages={name: _keys(entry.data, "components") for name, entry in gathered.maps["pages"].items()},
+        sources={name: _word(entry.data, "kind") for name, entry in gathered.maps["sources"].items()},
+        kinds=kinds,
+        providers=providers,
+        rules={name: checking.has_episodes(entry) for name, entry in rules.items()},
+        renamed={was: name for name, entry in rules.items() if (was := _word(entry.data, "was"))},
+    )
+
+
+def _keys(data: Any, key: str) -> Collection[str]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else ()
+
+
+def _word(data: Any, key: str) -> str:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+class _Loader:
+    """Goes through the entries of one set; what is wrong goes into the report, and the entry is left out."""
+
+    def __init__(self, known: Known, templates: Mapping[str, str], report: Report) -> None:
+        self._known = known
+        self._report = report
+        self._context = {"templates": templates}
+
+    def load(self, gathered: Gathered) -> RuleSet:
+        if gathered.defaults is not None:
+            self._read(DefaultsSpec, gathered.defaults)
+        pages = {name: made for name, entry in gathered.maps["pages"].items() if (made := self._page(name, entry))}
+        sources = {
+            name: read for name, entry in gathered.maps["sources"].items() if (read := self._source(name, entry))
+        }
+        rules = self._rules(gathered.lists["rules"])
+        windows = [window for entry in gathered.lists["maintenance"] if (window := self._window(entry))]
+        notices = [notice for entry in gathered.lists["notices"] if (notice := self._notice(entry))]
+        return RuleSet(
+            pages={name: page for name, (page, _) in pages.items()},
+            sources={name: source for name, (source, _) in sources.items()},
+            rules=tuple(rules),
+            notices=tuple(notices),
+            hash=_hash(pages, sources, rules, windows, notices),
+            warnings=tuple(str(warning) for warning in sorted(self._report.warnings)),
+            maintenance=tuple(windows),
+        )
+
+    def _read(self, model: type[Model], entry: Entry) -> Model | None:
+        return validated(model, entry, self._report, self._context)
+
+    def _tell(self, entry: Entry) -> Callable[[Path, int, int, str], None]:
+        return lambda loc, line, column, message: self._report.wrong(entry.inside(loc, line, column), message)
+
+    def _page(self, name: str, entry: Entry) -> tuple[PageConfig, Spec] | None:
+        page = self._read(PageSpec, entry)
+        if page is None:
+            return None
+        if page.provider not in self._known.providers:
+            hint = suggest(page.provider, self._known.providers, "there is")
+            self._report.wrong(entry.value(("provider",)), f"unknown provider `{page.provider}`{hint}")
+        if page.adopt_maintenance is not None:
+            compiler = Compiler(self._tell(entry))
+            compile_match({"title": page.adopt_maintenance.title}, compiler, ("adopt_maintenance",))
+            compiler.text(page.adopt_maintenance.start, ("adopt_maintenance", "start"))
+            compiler.text(page.adopt_maintenance.complete, ("adopt_maintenance", "complete"))
+        spec = spec_of(page)
+        return _page_config(name, entry, page, spec), spec
+
+    def _source(self, name: str, entry: Entry) -> tuple[SourceConfig, Spec] | None:
+        source = self._read(SourceSpec, entry)
+        if source is None:
+            return None
+        Checker(entry, self._known, self._report).source(source)
+        advice.advise_source(entry, source, self._report)
+        compiler, spec = Compiler(self._tell(entry)), spec_of(source)
+        if source.canary is not None:
+            compile_match(source.canary.match, compiler, ("canary", "match"))
+        config = SourceConfig(
+            name=name,
+            kind=source.kind,
+            auth=_auth(source, entry),
+            mapping=compile_mapping(source.event, compiler, ("event",)) if source.event is not None else None,
+            place=entry.place,
+            extra={"canary": spec["canary"]} if source.canary is not None else {},
+        )
+        return config, spec
+
+    def _rules(self, entries: Sequence[Entry]) -> list[Rule]:
+        read = [(entry, rule) for entry in entries if (rule := self._read(RuleSpec, entry))]
+        for entry, rule in read:
+            Checker(entry, self._known, self._report).rule(rule)
+        checking.check_renamed(read, self._known, self._report)
+        checking.check_circles(read, self._report)
+        advice.advise_rules(read, self._report)
+        return [compile_rule(rule, self._tell(entry), entry.place) for entry, rule in read]
+
+    def _window(self, entry: Entry) -> Spec | None:
+        window = self._read(MaintenanceSpec, entry)
+        if window is None:
+            return None
+        Checker(entry, self._known, self._report).window(window)
+        check_window(window, Compiler(self._tell(entry)), ())
+        return spec_of(window)
+
+    def _notice(self, entry: Entry) -> NoticeTarget | None:
+        notice = self._read(NoticeSpec, entry)
+        return NoticeTarget(webhook=_secret(notice.webhook, entry, ("webhook",))) if notice is not None else None
+
+
+def _page_config(name: str, entry: Entry, page: PageSpec, spec: Spec) -> PageConfig:
+    return PageConfig(
+        name=name,
+        provider=page.provider,
+        page=page.page,
+        api_key=_secret(page.api_key, entry, ("api_key",)) if page.api_key is not None else None,
+        base_url=page.base_url or "",
+        publish=page.publish,
+        components={
+            ours: ComponentRef(
+                name=ref.name or "", group=ref.group or "", place=_written(entry.value(("components", ours)))
+            )
+            for ours, ref in page.components.items()
+        },
+        settle=page.settle,
+        limits=Limits(incidents=page.limits.incidents, updates=page.limits.updates, mails=page.limits.mails),
+        place=entry.place,
+        extra={"adopt_maintenance": spec["adopt_maintenance"]} if page.adopt_maintenance is not None else {},
+    )
+
+
+_SECRET_OPTIONS = frozenset({"password", "secrets", "value"})
+"""Options of authentication schemes that are secrets; all others are plain words."""
+
+
+def _auth(source: SourceSpec, entry: Entry) -> AuthConfig:
+    scheme = checking.auth_scheme(source)
+    options = getattr(source.auth, scheme) if isinstance(source.auth, AuthSpec) else ()
+    if isinstance(options, tuple):
+        return AuthConfig(scheme=scheme, secrets=_secrets(options, entry, ("auth", scheme)))
+    key, texts = next((key, value) for key, value in options if key in _SECRET_OPTIONS)
+    return AuthConfig(
+        scheme=scheme,
+        secrets=_secrets(texts, entry, ("auth", scheme, key)),
+        options={option: value for option, value in options if option not in _SECRET_OPTIONS},
+    )
+
+
+def _secrets(texts: Sequence[str], entry: Entry, loc: Path) -> tuple[SecretRef, ...]:
+    return tuple(_secret(text, entry, (*loc, index)) for index, text in enumerate(texts))
+
+
+def _secret(text: str, entry: Entry, loc: Path) -> SecretRef:
+    kind, name = parse_secret(text)
+    return SecretRef(kind, name, _written(entry.value(loc)))
+
+
+def _written(place: Place) -> str:
+    file, line, column = place
+    return f"{file}:{line}:{column}"
+
+
+def _hash(
+    pages: Mapping[str, tuple[PageConfig, Spec]],
+    sources: Mapping[str, tuple[SourceConfig, Spec]],
+    rules: Sequence[Rule],
+    windows: Sequence[Spec],
+    notices: Sequence[NoticeTarget],
+) -> str:
+    """Name the set by what it means: the order of files and entries, comments and layout do not count."""
+    return digest(
+        {
+            "pages": {name: spec for name, (_, spec) in pages.items()},
+            "sources": {name: spec for name, (_, spec) in sources.items()},
+            "rules": {rule.id: rule.hash for rule in rules},
+            "maintenance": {window["id"]: window for window in windows},
+            "notices": sorted(str(notice.webhook) for notice in notices),
+        }
+    )

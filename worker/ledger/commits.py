@@ -1,0 +1,224 @@
+"""
+Commits: rows, and the versions they were read at; all of it or nothing.
+
+What a commit needs to know beforehand is read outside the transaction: the versions, checked inside it, prove that it
+still holds. Statements take many rows at once. This file may not know why a step commits.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Table,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+
+from worker.core.model import ActionState, Episode, Member, SignalId
+from worker.errors import Conflict
+from worker.ledger.codec import dump
+from worker.ledger.columns import Utc, micros
+from worker.ledger.database import Part
+from worker.ledger.episodes import LIVE, chunks
+from worker.ledger.rows import (
+    PENDING,
+    Values,
+    action_values,
+    attempt_values,
+    decision_values,
+    episode_values,
+    event_values,
+    member_values,
+    notice_values,
+    signal_values,
+    stored_id,
+)
+from worker.ledger.statements import insert_new, run_many, upsert
+from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, REVISION, SIGNAL
+from worker.ports import Commit, Handled, Heard
+
+
+@dataclass(slots=True)
+class _Known:
+    """The stored members of an episode: when each joined, in microseconds, and whether it was cleared."""
+
+    members: dict[SignalId, tuple[int, bool]] = field(default_factory=dict)
+    live: bool | None = None
+
+
+class Commits(Part):
+    """Implements ``ports.Committer``."""
+
+    def commit(self, commit: Commit) -> None:
+        """
+        Store all of it or nothing; return when it is on disk.
+
+        Raises:
+            Conflict: Something was changed since it was read.
+            LedgerUnavailable: The ledger cannot take it now.
+            ValueError: No ledger can take it: it contradicts itself or what is stored.
+        """
+        known = self._known(commit.episodes)
+        self._database.write(lambda connection: _apply(connection, commit, known))
+        self._database.backlog.pends(-len(commit.handled))
+
+    def _known(self, episodes: Sequence[Episode]) -> Mapping[str, _Known]:
+        known: dict[str, _Known] = defaultdict(_Known)
+        old = [episode.id for episode in episodes if episode.version]
+        if old:
+            with self._database.read() as connection:
+                for some in chunks(old):
+                    for row in connection.execute(_STORED_MEMBERS.where(MEMBER.c.episode.in_(some))):
+                        of_episode = known[row.episode]
+                        of_episode.members[row.source, row.key] = (row.joined_at, row.cleared)
+                        of_episode.live = row.live
+        return known
+
+
+def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) -> None:
+    now = commit.now
+    _handle(connection, commit.handled)
+    _versioned(connection, SIGNAL, map(signal_values, commit.signals))
+    _versioned(connection, EPISODE, map(episode_values, commit.episodes))
+    _members(connection, commit.episodes, known)
+    run_many(connection, _ACTIONS, (action_values(action, now) for action in commit.actions))
+    run_many(connection, _ATTEMPTS, map(attempt_values, commit.attempts))
+    run_many(connection, _REVISIONS, _revisions(commit))
+    run_many(connection, insert(EVENT), _history(connection, commit.heard, now))
+    run_many(connection, insert(DECISION), map(decision_values, commit.decisions))
+    run_many(connection, insert(NOTICE), (notice_values(notice, now) for notice in commit.notices))
+    run_many(
+        connection,
+        _WAKE,
+        ({"at_rule": rule, "at_page": page, "at_now": now} for rule, page in sorted(set(commit.wakes))),
+    )
+
+
+def _handle(connection: Connection, handled: Sequence[Handled]) -> None:
+    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for inbound in handled:
+        alike[inbound.state, inbound.detail].append(inbound.seq)
+    for (state, detail), seqs in alike.items():
+        for some in chunks(seqs):
+            # Another worker may have taken the same inbound: only one of them handles it.
+            where = INBOUND.c.seq.in_(some), INBOUND.c.state == PENDING
+            changed = connection.execute(update(INBOUND).where(*where).values(state=state, detail=detail))
+            _expect(changed.rowcount, len(some), "an inbound was handled meanwhile")
+
+
+def _versioned(connection: Connection, table: Table, rows: Iterable[Values]) -> None:
+    """Insert what is new, update what is still stored at the version that it was read at."""
+    names = table.primary_key.columns.keys()
+    # In one order, so that two workers never wait for each other.
+    ordered = sorted(rows, key=lambda row: [row[name] for name in names])
+    new = [row for row in ordered if row["version"] == 1]
+    old = [_at_version(row, names) for row in ordered if row["version"] > 1]
+    _expect(run_many(connection, _NEW[table], new), len(new), f"a new {table.name} is known by now")
+    _expect(run_many(connection, _OLD[table], old), len(old), f"a {table.name} was changed meanwhile")
+
+
+def _expect(count: int, wanted: int, otherwise: str) -> None:
+    if count != wanted:
+        raise Conflict(otherwise)
+
+
+def _at_version(row: Values, names: Iterable[str]) -> Values:
+    values = {f"at_{name}" if name in names else name: value for name, value in row.items()}
+    return values | {"at_version": row["version"] - 1}
+
+
+def _members(connection: Connection, episodes: Iterable[Episode], known: Mapping[str, _Known]) -> None:
+    # An episode may have thousands; only those that changed are written.
+    rows: list[Values] = []
+    for episode in episodes:
+        stored = known.get(episode.id) or _Known()
+        if stored.live not in (None, episode.phase.live):
+            connection.execute(update(MEMBER).where(MEMBER.c.episode == episode.id).values(live=episode.phase.live))
+        rows += (
+            member_values(episode, member)
+            for signal_id, member in episode.members.items()
+            if stored.members.get(stored_id(signal_id)) != _standing(member)
+        )
+    run_many(connection, _MEMBERS, rows)
+
+
+def _standing(member: Member) -> tuple[int, bool]:
+    return micros(member.joined_at), member.cleared
+
+
+def _revisions(commit: Commit) -> Iterable[Values]:
+    return [
+        {"rule_hash": rule_hash, "at": commit.now, "spec": dump(spec)} for rule_hash, spec in commit.revisions.items()
+    ]
+
+
+def _history(connection: Connection, heard: Sequence[Heard], now: datetime) -> list[Values]:
+    seqs = {line.inbound_seq for line in heard}
+    received: dict[int, datetime] = {}
+    for some in chunks(sorted(seqs)):
+        query = select(INBOUND.c.seq, INBOUND.c.received_at).where(INBOUND.c.seq.in_(some))
+        received |= {row.seq: row.received_at for row in connection.execute(query)}
+    return [event_values(line, received.get(line.inbound_seq, now), now) for line in heard]
+
+
+def _at_stored_version(table: Table) -> Update:
+    keys = [column == bindparam(f"at_{column.name}") for column in table.primary_key.columns]
+    return update(table).where(and_(*keys, table.c.version == bindparam("at_version")))
+
+
+_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in (SIGNAL, EPISODE)}
+_OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE)}
+
+_STORED_MEMBERS = select(
+    MEMBER.c.episode,
+    MEMBER.c.live,
+    MEMBER.c.cleared,
+    type_coerce(MEMBER.c.source, Text).label("source"),
+    type_coerce(MEMBER.c.key, Text).label("key"),
+    type_coerce(MEMBER.c.joined_at, BigInteger).label("joined_at"),
+)
+_MEMBERS = upsert(MEMBER, "joined_at", "cleared", "live")
+
+# A commit ends the lease of an action that it changes: but while it is sending, its holder is at work.
+_ACTIONS = upsert(
+    ACTION,
+    "state",
+    "settled",
+    "not_before",
+    "remote_id",
+    "update_id",
+    "body",
+    said_at=lambda new: func.coalesce(ACTION.c.said_at, new.said_at),
+    lease_until=lambda new: case((new.state == ActionState.SENDING.value, ACTION.c.lease_until), else_=None),
+)
+_ATTEMPTS = upsert(ATTEMPT, "sent", "sha256", "body")
+_REVISIONS = insert_new(REVISION, ["rule_hash"])
+
+_NOW = bindparam("at_now", type_=Utc)
+_WAKE = (
+    update(EPISODE)
+    .where(
+        EPISODE.c.phase.in_(LIVE),
+        EPISODE.c.rule_id == bindparam("at_rule"),
+        EPISODE.c.page == bindparam("at_page"),
+    )
+    .values(
+        version=EPISODE.c.version + 1,
+        wake_at=case((or_(EPISODE.c.wake_at.is_(None), EPISODE.c.wake_at > _NOW), _NOW), else_=EPISODE.c.wake_at),
+    )
+)

@@ -1,0 +1,96 @@
+"""
+The inbox: inbounds from receipt until they were reacted to.
+
+An entry is inserted first and looked for afterwards: only the unique (source, delivery) decides what is a repeat.
+This file may not know what an inbound says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlalchemy import Connection, Text, func, select, text, tuple_, type_coerce
+
+from worker.core.model import Inbound
+from worker.ledger.columns import handle
+from worker.ledger.database import Part
+from worker.ledger.rows import PENDING, inbound_of, inbound_values
+from worker.ledger.statements import insert_new, run_many
+from worker.ledger.tables import INBOUND
+from worker.ports import Entry, Recorded
+
+_INSERT = insert_new(INBOUND, ["source", "delivery"])
+
+
+class Inbox(Part):
+    """Implements ``ports.Inbox``."""
+
+    def record(self, entry: Entry, done: Callable[[Recorded | Exception], None]) -> None:
+        """Queue an entry; *done* is called once it is on disk, or failed, from the writer's thread."""
+        self._database.record(entry, done)
+
+    def pending(self, limit: int) -> Sequence[Inbound]:
+        """Give the oldest inbounds that wait for react, at most *limit*, in order of receipt."""
+        query = select(INBOUND).where(INBOUND.c.state == PENDING).order_by(INBOUND.c.seq).limit(limit)
+        with self._database.read() as connection:
+            found = [inbound_of(row) for row in connection.execute(query)]
+        if len(found) < limit:
+            self._database.backlog.recounted(len(found))
+        return found
+
+
+def count_pending(connection: Connection) -> int:
+    """Count the inbounds that wait for react."""
+    return connection.scalar(select(func.count()).where(INBOUND.c.state == PENDING)) or 0
+
+
+class SqliteRecorder:
+    """Inserts entries and numbers them; nobody else does, so the next number is known."""
+
+    def __init__(self, connection: Connection) -> None:
+        last = connection.scalar(text("SELECT seq FROM sqlite_sequence WHERE name = 'inbound'"))
+        self._next = (last or 0) + 1
+
+    def __call__(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded]:
+        """Insert *entries* in their order; tell the place of each, or of the one that it repeats."""
+        seqs = range(self._next, self._next + len(entries))
+        self._next = seqs.stop  # also where this is rolled back: a gap is harmless, a number given twice is not
+        return _insert(connection, entries, seqs)
+
+
+class PostgresRecorder:
+    """Inserts entries; the database numbers them."""
+
+    def __call__(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded]:
+        """Insert *entries* in their order; tell the place of each, or of the one that it repeats."""
+        numbers = text("SELECT nextval(pg_get_serial_sequence('inbound', 'seq')) FROM generate_series(1, :count)")
+        return _insert(connection, entries, connection.scalars(numbers, {"count": len(entries)}).all())
+
+
+def _insert(connection: Connection, entries: Sequence[Entry], seqs: Sequence[int]) -> Sequence[Recorded]:
+    rows = list(map(inbound_values, entries, seqs))
+    if run_many(connection, _INSERT, rows) == len(rows):
+        return [Recorded(seq, duplicate=False) for seq in seqs]
+    inserted = _inserted(connection, seqs)
+    firsts = _firsts(connection, (entry for entry, seq in zip(entries, seqs, strict=True) if seq not in inserted))
+    return [
+        Recorded(seq, duplicate=False) if seq in inserted else Recorded(firsts[_name(entry)], duplicate=True)
+        for entry, seq in zip(entries, seqs, strict=True)
+    ]
+
+
+def _inserted(connection: Connection, seqs: Sequence[int]) -> set[int]:
+    return set(connection.scalars(select(INBOUND.c.seq).where(INBOUND.c.seq.in_(list(seqs)))))
+
+
+def _firsts(connection: Connection, entries: Iterable[Entry]) -> dict[tuple[str, str], int]:
+    names = sorted({(entry.inbound.source, entry.delivery or "") for entry in entries})
+    stored = type_coerce(INBOUND.c.delivery, Text).label("stored")
+    query = select(INBOUND.c.source, stored, INBOUND.c.seq).where(
+        tuple_(INBOUND.c.source, INBOUND.c.delivery).in_(names)
+    )
+    return {(row.source, row.stored): row.seq for row in connection.execute(query)}
+
+
+def _name(entry: Entry) -> tuple[str, str]:
+    return entry.inbound.source, handle(entry.delivery or "")

@@ -1,0 +1,83 @@
+"""
+The ledger as the rest of the worker knows it: all its ports in one object, opened by URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import select
+
+from worker.ledger import schema
+from worker.ledger.backlog import Limits
+from worker.ledger.commits import Commits
+from worker.ledger.database import Database, parse_url
+from worker.ledger.episodes import Episodes
+from worker.ledger.inbox import Inbox
+from worker.ledger.outbox import Outbox
+from worker.ledger.postgres import PostgresDatabase
+from worker.ledger.queries import Queries
+from worker.ledger.sqlite import SqliteDatabase
+from worker.ledger.statements import insert_new, run_many
+from worker.ledger.tables import META
+from worker.ports import Clock
+
+
+class Ledger(Commits, Inbox, Episodes, Outbox, Queries):
+    """
+    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Outbox`` and ``Queries``.
+
+    Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
+    cannot be used now.
+    """
+
+    schema_version = schema.NEWEST
+
+    def describe(self) -> Mapping[str, str]:
+        """Give facts about the ledger, for people; free of secrets."""
+        with self._database.read() as connection:
+            meta = {row.name: row.value for row in connection.execute(select(META))}
+        return {**self._database.facts(), "schema": str(self.schema_version), **meta}
+
+    def close(self) -> None:
+        """Commit what is queued, then let go of the database."""
+        self._database.close()
+
+
+def open_ledger(
+    url: str,
+    *,
+    clock: Clock,
+    on_fatal: Callable[[Exception], None] = lambda error: None,
+    read_only: bool = False,
+    most_queued: int = 20_000,
+    most_pending: int = 100_000,
+) -> Ledger:
+    """
+    Open a ledger, make it where there is none, bring its tables up to date.
+
+    Args:
+        url: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or ``postgresql://user:password@host/database``.
+        clock: Dates a new ledger.
+        on_fatal: Called once, from another thread, when a sync failed or the file is corrupt: the ledger refuses
+            everything from then on, and the process must end.
+        read_only: Neither lock nor change anything; a worker may be running on it.
+        most_queued: How many inbox entries may wait for the disk before more are refused.
+        most_pending: How many inbounds may wait for react before more are refused.
+
+    Raises:
+        ConfigError: There cannot be a ledger, or its tables are newer than this program.
+        LedgerLocked: Another process writes this file.
+        LedgerUnavailable: The database server cannot be reached.
+    """
+    address = parse_url(url)
+    limits = Limits(queued=most_queued, pending=most_pending)
+    database: Database
+    if address.drivername == "sqlite":
+        database = SqliteDatabase(str(address.database), limits=limits, on_fatal=on_fatal, read_only=read_only)
+    else:
+        database = PostgresDatabase(address, limits=limits, on_fatal=on_fatal, read_only=read_only)
+    if not read_only:
+        born = {"name": "created_at", "value": clock().isoformat()}
+        database.write(lambda connection: run_many(connection, insert_new(META, ["name"]), [born]))
+    return Ledger(database)

@@ -1,0 +1,92 @@
+"""
+The outbox: actions from decision until they are settled, the leases on them, and what came of them.
+
+Work is found by its state, so that any number of workers may look for it. This file may not know what a page is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
+
+from worker.core.model import Action, ActionKind, ActionState, Attempt
+from worker.ledger.database import Part
+from worker.ledger.rows import action_of, attempt_of
+from worker.ledger.tables import ACTION, ATTEMPT
+
+_WORKABLE = [state.value for state in (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)]
+_IN_FLIGHT = [state.value for state in (ActionState.UNKNOWN, ActionState.SENDING)]
+_CREATES = [kind.value for kind in ActionKind if kind.creates]
+
+
+class Outbox(Part):
+    """Implements ``ports.Outbox``."""
+
+    def claim(self, now: datetime, lease: timedelta, pages: Collection[str]) -> Action | None:
+        """
+        Lease the next action that may be worked on: queued, unknown, or sending with a lapsed lease; due; of one of
+        the pages; the first unsettled one of its aggregate. Resolves come first, then the oldest.
+        """
+        query = (
+            select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
+            .where(_first_and_workable(), ACTION.c.page.in_(list(pages)))
+            .where(ACTION.c.not_before <= now, or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= now))
+            .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
+            .limit(1)
+            .with_for_update(skip_locked=True)  # SQLite has no such words: there one connection alone claims
+        )
+
+        def take(connection: Connection) -> Action | None:
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return None
+            connection.execute(update(ACTION).where(ACTION.c.id == row.id).values(lease_until=now + lease))
+            return action_of(row)
+
+        return self._database.write(take)
+
+    def release(self, action_id: str, not_before: datetime) -> None:
+        """Give a lease back without a verdict."""
+        change = update(ACTION).where(ACTION.c.id == action_id).values(lease_until=None, not_before=not_before)
+        self._database.write(lambda connection: connection.execute(change))
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Give the earliest time at which ``claim`` may find something, of whatever page; never before *now*."""
+        free_at = case((ACTION.c.lease_until > ACTION.c.not_before, ACTION.c.lease_until), else_=ACTION.c.not_before)
+        with self._database.read() as connection:
+            due: datetime | None = connection.scalar(select(func.min(free_at)).where(_first_and_workable()))
+        return None if due is None else max(due, now)
+
+    def attempts(self, action_id: str) -> Sequence[Attempt]:
+        """Give every attempt at an action, the oldest first."""
+        query = select(ATTEMPT).where(ATTEMPT.c.action_id == action_id).order_by(ATTEMPT.c.number)
+        with self._database.read() as connection:
+            return [attempt_of(row) for row in connection.execute(query)]
+
+    def own_updates(self, remote_id: str) -> frozenset[str]:
+        """Give the page's ids of every post that we are known to have made on one object."""
+        query = select(ACTION.c.update_id).where(ACTION.c.remote_id == remote_id, ACTION.c.update_id != "")
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
+    def unsettled_creates(self, page: str) -> Sequence[Action]:
+        """Give the creates on a page whose outcome is not known, the oldest first."""
+        query = (
+            select(ACTION.c.state, ACTION.c.not_before, ACTION.c.body)
+            .where(ACTION.c.settled.is_(False), ACTION.c.kind.in_(_CREATES), ACTION.c.page == page)
+            .order_by(ACTION.c.created_at, ACTION.c.id)
+        )
+        with self._database.read() as connection:
+            unsettled = [action_of(row) for row in connection.execute(query)]
+        return [action for action in unsettled if action.sends or action.state.value in _IN_FLIGHT]
+
+
+def _first_and_workable() -> ColumnElement[bool]:
+    """The heads of their aggregates; one that waits for a person blocks those behind it."""
+    earlier = ACTION.alias("earlier")
+    blocked = exists().where(
+        earlier.c.aggregate == ACTION.c.aggregate, earlier.c.seq < ACTION.c.seq, earlier.c.settled.is_(False)
+    )
+    return and_(ACTION.c.settled.is_(False), ACTION.c.state.in_(_WORKABLE), ~blocked)

@@ -1,0 +1,145 @@
+"""
+What people and programs ask of the ledger. This file may not write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, or_, select
+
+from worker.core.model import ActionKind, ActionState, Episode, Notice, Phase
+from worker.ledger.database import Part
+from worker.ledger.episodes import whole
+from worker.ledger.rows import (
+    PARKED,
+    PENDING,
+    UNPARSED,
+    AnyRow,
+    action_of,
+    attempt_of,
+    decision_of,
+    heard_of,
+    notice_of,
+)
+from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, SIGNAL
+from worker.ports import HistoryLine, Story
+
+_ACTIONS = select(ACTION, EPISODE.c.rule_id, EPISODE.c.number, EPISODE.c.body.label("episode_body")).outerjoin(
+    EPISODE, EPISODE.c.id == ACTION.c.aggregate
+)
+
+
+class Queries(Part):
+    """Implements ``ports.Queries``."""
+
+    def history(
+        self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100
+    ) -> Sequence[HistoryLine]:
+        """Give actions, the newest first."""
+        query = _ACTIONS.order_by(ACTION.c.created_at.desc(), ACTION.c.aggregate.desc(), ACTION.c.seq.desc())
+        if page:
+            query = query.where(ACTION.c.page == page)
+        if rule_id:
+            query = query.where(EPISODE.c.rule_id == rule_id)
+        if since is not None:
+            query = query.where(ACTION.c.created_at >= since)
+        with self._database.read() as connection:
+            return [_line_of(row) for row in connection.execute(query.limit(limit))]
+
+    def story(self, reference: str) -> Story | None:
+        """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous."""
+        with self._database.read() as connection:
+            rows = connection.execute(_referred(reference)).all()
+            if not rows or (rows[0].id != reference and len(rows) > 1):
+                return None
+            return _story(connection, whole(connection, rows[:1])[0])
+
+    def totals(self) -> Mapping[str, int]:
+        """See ``ports.Queries.totals``."""
+        with self._database.read() as connection:
+            inbounds = _counts(connection, INBOUND.c.state)
+            phases = _counts(connection, EPISODE.c.phase)
+            actions = _counts(connection, ACTION.c.state)
+            done = _counts(connection, ACTION.c.kind, ACTION.c.state == ActionState.DONE.value)
+            events = connection.scalar(select(func.count()).select_from(EVENT)) or 0
+            firing = connection.scalar(select(func.count()).where(SIGNAL.c.firing)) or 0
+        return {
+            "inbounds": sum(inbounds.values()),
+            **{f"inbounds_{state}": inbounds.get(state, 0) for state in (PENDING, PARKED, UNPARSED)},
+            "events": events,
+            "signals_firing": firing,
+            **{f"episodes_{phase}": phases.get(phase, 0) for phase in Phase},
+            **{f"actions_{state}": actions.get(state, 0) for state in ActionState},
+            **{f"actions_done_{kind}": done.get(kind, 0) for kind in ActionKind},
+        }
+
+    def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
+        """Give notices, the newest first."""
+        query = select(NOTICE).order_by(NOTICE.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [(row.at, notice_of(row)) for row in connection.execute(query)]
+
+
+def _counts(connection: Connection, column: Any, *where: Any) -> dict[str, int]:
+    rows = connection.execute(select(column, func.count()).where(*where).group_by(column))
+    return dict(rows.tuples().all())
+
+
+def _referred(reference: str) -> Select[Any]:
+    rule_id, _, number = reference.rpartition("#")
+    by_id = EPISODE.c.id == reference
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        return select(EPISODE).where(by_id)
+    by_number = and_(EPISODE.c.rule_id == rule_id, EPISODE.c.number == int(number))
+    return select(EPISODE).where(or_(by_id, by_number)).order_by(EPISODE.c.id != reference).limit(2)
+
+
+def _story(connection: Connection, episode: Episode) -> Story:
+    def rows(query: Select[Any]) -> Sequence[AnyRow]:
+        return connection.execute(query).all()
+
+    actions = rows(_ACTIONS.where(ACTION.c.aggregate == episode.id).order_by(ACTION.c.seq))
+    attempts = (
+        select(ATTEMPT)
+        .join(ACTION, ACTION.c.id == ATTEMPT.c.action_id)
+        .where(ACTION.c.aggregate == episode.id)
+        .order_by(ACTION.c.seq, ATTEMPT.c.number)
+    )
+    decisions = select(DECISION).where(DECISION.c.aggregate == episode.id).order_by(DECISION.c.id)
+    return Story(
+        episode=episode,
+        heard=[(row.at, heard_of(row)) for row in rows(_heard(episode))],
+        decisions=[decision_of(row) for row in rows(decisions)],
+        actions=[_line_of(row) for row in actions],
+        attempts=[attempt_of(row) for row in rows(attempts)],
+    )
+
+
+def _heard(episode: Episode) -> Select[Any]:
+    """What was said of its members, from when each joined until the episode ended."""
+    same = and_(EVENT.c.source == MEMBER.c.source, EVENT.c.key == MEMBER.c.key)
+    query = (
+        select(EVENT)
+        .join(MEMBER, and_(same, EVENT.c.noted_at >= MEMBER.c.joined_at))
+        .where(MEMBER.c.episode == episode.id)
+        .order_by(EVENT.c.id)
+    )
+    return query if episode.ended_at is None else query.where(EVENT.c.noted_at <= episode.ended_at)
+
+
+def _line_of(row: AnyRow) -> HistoryLine:
+    action = action_of(row)
+    return HistoryLine(
+        action=action,
+        episode=action.aggregate,
+        rule_id=row.rule_id or "",
+        number=row.number or 0,
+        group=json.loads(row.episode_body or "{}").get("group", {}),
+        said_at=row.said_at,
+        update_id=row.update_id,
+        attempts=action.tries,
+    )
