@@ -216,7 +216,7 @@ def _holder(file: Path, run_file: Path) -> Finding:
 
 
 def _held_by(file: Path) -> str:
-    """Give the process that holds the lock beside a ledger, or ""; takes a shared lock for an instant, writes nothing."""
+    """Give the process that holds the lock beside a ledger, or ""; shares the lock for an instant, writes nothing."""
     try:
         with Path(f"{file}.lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -20,8 +20,8 @@ def doctor(
     """
     Check everything that a worker needs.
 
-    And name the way out of what is wrong: Python, SQLite, the ledger and who holds it, rules, secrets (by name only), time zones, disk space, file modes.
-    Changes nothing; works while a worker runs.
+    And name the way out of what is wrong: Python, SQLite, the ledger and who holds it, rules, secrets (by name only),
+    time zones, disk space, file modes. Changes nothing; works while a worker runs.
 
     \b
     Examples:

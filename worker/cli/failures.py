@@ -62,7 +62,6 @@ def told(failure: Exception) -> int:
     if isinstance(failure, WorkerError):
         remark(str(failure) or type(failure).__name__)
         return WRONG if isinstance(failure, LedgerLocked) else NO
-    remark(
-        f"unexpected {type(failure).__name__}: {failure}\nthis is a fault of statusbridge; {DEBUG}=1 shows where it happened"
-    )
+    remark(f"unexpected {type(failure).__name__}: {failure}")
+    remark(f"this is a fault of statusbridge; {DEBUG}=1 shows where it happened")
     return NO

@@ -27,7 +27,8 @@ def history(
     """
     Show what the pages got, when and why.
 
-    The newest first; also what still waits. Works while a worker runs. Times are UTC; a time in brackets is that of the decision, of what the page has not got (yet).
+    The newest first; also what still waits. Works while a worker runs. Times are UTC; a time in brackets is that of the
+    decision: the page has not got it (yet).
 
     \b
     Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from worker.core.model import Directory
 from worker.core.ruleset import RuleSet
@@ -35,17 +36,15 @@ def secret_problems(rules: RuleSet) -> list[Problem]:
     """Name every secret of sources and notices that is not here; those of pages are asked for by ``look``."""
     from worker import bootstrap, rules_dir
 
-    checks: list[Callable[[], object]] = [lambda: bootstrap.endpoints(rules, os.environ)]
-    checks += [lambda ref=target.webhook: rules_dir.resolve_secret(ref, os.environ) for target in rules.notices]
-    return [problem for check in checks for problem in _problems(check)]
-
-
-def _problems(check: Callable[[], object]) -> tuple[Problem, ...]:
-    try:
-        check()
-    except ConfigError as wrong:
-        return wrong.problems
-    return ()
+    checks: list[Callable[[], object]] = [partial(bootstrap.endpoints, rules, os.environ)]
+    checks += [partial(rules_dir.resolve_secret, target.webhook, os.environ) for target in rules.notices]
+    problems: list[Problem] = []
+    for check in checks:
+        try:
+            check()
+        except ConfigError as wrong:
+            problems += wrong.problems
+    return problems
 
 
 def look(rules: RuleSet) -> list[Look]:

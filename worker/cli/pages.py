@@ -61,7 +61,7 @@ def pages(
 
     \b
     Example:
-      INCIDENT_IO_API_KEY=… statusbridge pages --rules rules
+      STATUS_PAGE_API_KEY=… statusbridge pages --rules rules
       Acme Status  01HX…  https://status.acme.example   ← main
         Checkout API  01HY…   ← main.checkout
         Europe

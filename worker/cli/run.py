@@ -25,7 +25,7 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Address to listen on; else STATUSBRIDGE_HOST, else 127.0.0.1. Beyond loopback, set STATUSBRIDGE_ADMIN_TOKEN.",
+            help="Address to listen on; else STATUSBRIDGE_HOST, else 127.0.0.1. Others need STATUSBRIDGE_ADMIN_TOKEN.",
         ),
     ] = None,
     port: Annotated[

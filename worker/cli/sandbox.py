@@ -19,6 +19,7 @@ def sandbox(
     faults: Annotated[
         list[str] | None,
         typer.Option(
+            "--fault",
             "--faults",
             metavar="NAME[:SECONDS]=CHANCE",
             help="What may go wrong, and how likely for each request: drop-applied=0.05, slow:3=0.2 … Repeatable.",
@@ -39,19 +40,20 @@ def sandbox(
     """
     Run a status page to rehearse on.
 
-    The vendor's API, the API of its widget and the public page, in one server on this machine. Nothing of it leaves the machine and nothing is kept. Runs until Ctrl-C or SIGTERM.
+    The vendor's API, the API of its widget and the public page, in one server on this machine. Nothing of it leaves the
+    machine and nothing is kept. Runs until Ctrl-C or SIGTERM.
 
     \b
     Example: a page that answers one request in ten late, and loses one answer in twenty
-      statusbridge sandbox --faults slow:3=0.1 --faults drop-applied=0.05
-      # in the rules: pages: {main: {provider: incident_io, base_url: http://127.0.0.1:8090, …}}
+      statusbridge sandbox --fault slow:3=0.1 --fault drop-applied=0.05
+      # in the rules, for the page: base_url: http://127.0.0.1:8090
 
     Exit codes: 0 stopped by SIGTERM; 2 wrong call, or the address is taken; 130 stopped by Ctrl-C.
     """
-    from worker.bootstrap import utc_now
+    from worker.cli.reading import now
     from worker.sandbox import DEFAULT, Faults, SandboxServer, State, Switches, build_pages
 
-    state = State(build_pages(DEFAULT, utc_now()), switches=Switches.parse(switches or ()))
+    state = State(build_pages(DEFAULT, now()), switches=Switches.parse(switches or ()))
     chances = Faults.parse(faults or (), seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

@@ -123,9 +123,8 @@ def _posted(base: str, endpoint: Endpoint, body: bytes, further: Mapping[str, st
     except httpx.InvalidURL as wrong:
         raise ConfigError(f"--url: {base}: {wrong}") from None
     except httpx.HTTPError as failed:
-        remark(
-            f"no worker answers at {base}: {failed or type(failed).__name__}; start one with `statusbridge run`, or name it with --url"
-        )
+        remark(f"no worker answers at {base}: {str(failed) or type(failed).__name__}")
+        remark("start one with `statusbridge run`, or name it with --url")
         raise typer.Exit(NO) from None
 
 

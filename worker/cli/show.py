@@ -81,7 +81,8 @@ def _told(story: Story) -> Iterator[Chapter]:
         yield attempt.started_at, ATTEMPT, f"{attempt.action_id.rpartition('/')[2]}.{attempt.number} {trial(attempt)}"
     for line in story.actions:
         action = line.action
-        state = f"now {action.state.value}{': ' + action.reason if action.reason else ''}; rule at {action.rule_hash[:HASH]}"
+        reason = f": {action.reason}" if action.reason else ""
+        state = f"now {action.state.value}{reason}; rule at {action.rule_hash[:HASH]}"
         yield action.created_at, ACTION, f"{action.seq} {deed(action)} ← {action.cause} ({state})"
         if line.said_at:
             post = f"post {line.update_id}" if line.update_id else ""

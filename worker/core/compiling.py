@@ -85,7 +85,7 @@ class Compiler:
 
     def title(self, text: str, loc: Path) -> Template:
         """Compile the name of an incident or window."""
-        return self._try(loc, lambda: compile_template(text, self._words, TITLE_LIMIT))
+        return self._try(loc, lambda: compile_template(text, self._words, TITLE_LIMIT, markdown=False))
 
     def text(self, text: str, loc: Path) -> Template:
         """Compile what is posted."""

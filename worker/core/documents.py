@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -31,12 +31,12 @@ Path = tuple[str | int, ...]
 """Keys and list positions from the top of the document."""
 
 
-class Spot(NamedTuple):
-    """Where a value stands; 1-based. *style* is what surrounds a scalar: ``"``, ``'``, ``|``, ``>`` or ""."""
+Spot = tuple[int, int, str]
+"""
+Where a value stands: line and column, 1-based, and what surrounds a scalar: ``"``, ``'``, ``|``, ``>`` or "".
 
-    line: int
-    column: int
-    style: str = ""
+A plain tuple, because there are many of them: the garbage collector need not look at one again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class Document:
         """Give (line, column) of the value at *path*, or of the nearest thing around it that stands in the file."""
         while path not in self.values and path:
             path = path[:-1]
-        spot = self.values.get(path, Spot(1, 1))
-        return (spot.line, spot.column)
+        line, column, _ = self.values.get(path, (1, 1, ""))
+        return (line, column)
 
     def key_at(self, path: Path) -> tuple[int, int]:
         """Give (line, column) of the key at *path*; of the value where there is no key."""
@@ -83,19 +83,16 @@ class Document:
 
         Exact for plain texts, quoted ones without escapes, and ``|`` blocks; the line alone is right for ``>`` blocks.
         """
-        spot = self.values.get(path)
-        if spot is None:
+        if path not in self.values:
             return self.value_at(path)
-        if spot.style in ("|", ">"):
-            return self._inside_block(spot, line, column)
-        if line > 1:
-            return (spot.line + line - 1, column)
-        return (spot.line, spot.column + len(spot.style) + column - 1)
+        first, start, style = self.values[path]
+        if style in ("|", ">"):
+            return (first + line, self._indent(first) + column)
+        return (first, start + len(style) + column - 1) if line == 1 else (first + line - 1, column)
 
-    def _inside_block(self, spot: Spot, line: int, column: int) -> tuple[int, int]:
-        body = self.lines[spot.line :]
-        indent = next((len(text) - len(text.lstrip(" ")) for text in body if text.strip()), 0)
-        return (spot.line + line, indent + column)
+    def _indent(self, first: int) -> int:
+        """Give the indentation of the block whose header stands in line *first*."""
+        return next((len(text) - len(text.lstrip(" ")) for text in self.lines[first:] if text.strip()), 0)
 
 
 def parse(file: str, text: str) -> Document:
@@ -235,7 +232,7 @@ class _Reader:
 
     def _begin(self, event: Any, path: Path, style: str = "") -> None:
         mark = event.start_mark
-        self.values[path] = Spot(mark.line + 1, mark.column + 1, style)
+        self.values[path] = (mark.line + 1, mark.column + 1, style)
         if event.anchor is not None:
             self._fault(event, _NO_ANCHOR)
         if event.tag is not None:

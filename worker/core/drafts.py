@@ -316,19 +316,18 @@ class Draft:
         )
 
     def _not_sent(self, action: Action, outcome: Outcome) -> None:
-        sends = max(0, action.sends - 1)
-        at = retry.again(action.id, action.tries, outcome.retry_at, self.now)
-        self.put(replace(action, state=ActionState.QUEUED, sends=sends, not_before=at, reason=outcome.detail))
+        self._again(action, retry.again(action.id, action.tries, outcome.retry_at, self.now), outcome.detail)
 
     def _denied(self, action: Action, outcome: Outcome) -> None:
         if action.tries <= 1:
             self.notice("page_denies", f"page `{action.page}` denies our key: {outcome.detail}", Severity.ERROR)
-        at = max(self.now + retry.BREAKER, outcome.retry_at or self.now)
-        self.put(
-            replace(
-                action, state=ActionState.QUEUED, sends=max(0, action.sends - 1), not_before=at, reason=outcome.detail
-            )
-        )
+        self._again(action, max(self.now + retry.BREAKER, outcome.retry_at or self.now), outcome.detail)
+
+    def _again(self, action: Action, at: datetime, reason: str) -> None:
+        """This attempt left nothing on the page; an earlier one of a create may have, so that stays unknown."""
+        sends = max(0, action.sends - 1)
+        state = ActionState.UNKNOWN if action.kind.creates and sends else ActionState.QUEUED
+        self.put(replace(action, state=state, sends=sends, not_before=at, reason=reason))
 
     def _refused(self, action: Action, outcome: Outcome) -> None:
         self.put(replace(action, state=ActionState.PARKED, sends=max(0, action.sends - 1), reason=outcome.detail))

@@ -1,9 +1,9 @@
 """
 Foreign text within public text: made harmless where Markdown is read, and left natural where it is plain.
 
-What belongs here: cleaning, escaping and cutting of text (CommonMark 0.31 and the autolinks, tables and strikethrough of
-GFM). Only what could begin or end a construct at its very place is escaped, so that "eu-west-1", "3.5 %" and
-"checkout_api" stay as they are. Templates, rules and pages are not known here.
+What belongs here: cleaning, escaping and cutting of text (CommonMark 0.31, and GFM's autolinks, tables and
+strikethrough). Only what could begin or end a construct at its very place is escaped, so that "eu-west-1", "3.5 %"
+and "checkout_api" stay as they are. Templates, rules and pages are not known here.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def escape(text: str, before: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """Shorten a text to at most *limit* characters, at a word where there is one near, with "…"; never within an escape."""
+    """Shorten a text to at most *limit* characters, with "…": at a word where one is near, never within an escape."""
     if len(text) <= limit:
         return text
     head = text[: limit - 1]

@@ -374,10 +374,9 @@ class Action:
 
     @property
     def replaceable(self) -> bool:
-        """Whether a newer decision may take its place: nothing of it can be on the page."""
-        if self.post is Post.RELAY or self.state.settled:
-            return False
-        return self.sends == 0 and self.state is not ActionState.SENDING
+        """Whether a newer decision may take its place: nothing of it can be on the page, and it relays nobody's words."""
+        waits = self.state in (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
+        return self.post is not Post.RELAY and (self.state is ActionState.QUEUED or (waits and self.sends == 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

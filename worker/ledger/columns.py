@@ -63,6 +63,8 @@ _MARKED = re.compile(f"{_MARK}([0-9a-f]{{4}})")
 
 def storable(text: str) -> str:
     """Mark the characters that no database stores, so that ``restored`` gives the same text back."""
+    if text.isascii() and "\0" not in text:
+        return text  # nearly all
     return _UNSTORABLE.sub(lambda found: f"{_MARK}{ord(found[0]):04x}", text)
 
 
@@ -73,11 +75,8 @@ def restored(text: str) -> str:
 
 def handle(name: str) -> str:
     """Make a name storable, and short enough for an index; different names stay different."""
-    if len(name) < LONGEST_NAME and name.isascii() and "\0" not in name:
-        return name  # nearly all
     stored = storable(name)
-    octets = stored.encode()
-    if len(octets) < LONGEST_NAME:
+    if len(stored) * 4 < LONGEST_NAME or len(octets := stored.encode()) < LONGEST_NAME:
         return stored
     # As long as the limit, which no short name is: so nobody can choose a name that equals another's handle.
     digest = hashlib.sha256(octets).hexdigest()

@@ -34,7 +34,7 @@ from worker.errors import Conflict
 from worker.ledger.codec import dump
 from worker.ledger.columns import Utc, micros
 from worker.ledger.database import Part
-from worker.ledger.episodes import LIVE, chunks
+from worker.ledger.episodes import LIVE
 from worker.ledger.rows import (
     PENDING,
     Values,
@@ -48,7 +48,7 @@ from worker.ledger.rows import (
     signal_values,
     stored_id,
 )
-from worker.ledger.statements import insert_new, run_many, upsert
+from worker.ledger.statements import chunks, insert_new, run_many, upsert
 from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, REVISION, SIGNAL
 from worker.ports import Commit, Handled, Heard
 
@@ -83,10 +83,10 @@ class Commits(Part):
         if old:
             with self._database.read() as connection:
                 for some in chunks(old):
-                    for row in connection.execute(_STORED_MEMBERS.where(MEMBER.c.episode.in_(some))):
-                        of_episode = known[row.episode]
-                        of_episode.members[row.source, row.key] = (row.joined_at, row.cleared)
-                        of_episode.live = row.live
+                    stored = connection.execute(_STORED_MEMBERS.where(MEMBER.c.episode.in_(some)))
+                    for episode, source, key, joined_at, cleared, live in stored:
+                        known[episode].members[source, key] = (joined_at, cleared)
+                        known[episode].live = live
         return known
 
 
@@ -186,11 +186,11 @@ _OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE)}
 
 _STORED_MEMBERS = select(
     MEMBER.c.episode,
-    MEMBER.c.live,
+    type_coerce(MEMBER.c.source, Text),
+    type_coerce(MEMBER.c.key, Text),
+    type_coerce(MEMBER.c.joined_at, BigInteger),
     MEMBER.c.cleared,
-    type_coerce(MEMBER.c.source, Text).label("source"),
-    type_coerce(MEMBER.c.key, Text).label("key"),
-    type_coerce(MEMBER.c.joined_at, BigInteger).label("joined_at"),
+    MEMBER.c.live,
 )
 _MEMBERS = upsert(MEMBER, "joined_at", "cleared", "live")
 

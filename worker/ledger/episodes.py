@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select, tuple_
+from sqlalchemy import Connection, Select, and_, func, select
 
 from worker.core.model import Action, Episode, Member, Phase, Signal, SignalId
 from worker.ledger.database import Part
 from worker.ledger.rows import AnyRow, action_of, episode_of, member_of, signal_of
+from worker.ledger.statements import chunks, one_of
 from worker.ledger.tables import ACTION, EPISODE, MEMBER, REVISION, SIGNAL
 
-T = TypeVar("T")
-
 LIVE = [phase.value for phase in Phase if phase.live]
-
-_AT_ONCE = 500
-"""Values in one IN list; SQLite takes 32,766 in one statement."""
 
 
 class Episodes(Part):
@@ -38,20 +34,18 @@ class Episodes(Part):
                 signal_of(row)
                 for some in chunks(ids)
                 for row in connection.execute(
-                    select(SIGNAL.c.version, SIGNAL.c.body).where(tuple_(SIGNAL.c.source, SIGNAL.c.key).in_(some))
+                    select(SIGNAL.c.version, SIGNAL.c.body).where(one_of(SIGNAL.c.source, SIGNAL.c.key, some))
                 )
             ]
         return {signal.id: signal for signal in found}
 
     def scope(self, source: str, scope: str) -> Sequence[Signal]:
         """Give the firing signals of a sender's group."""
-        query = (
-            select(SIGNAL.c.version, SIGNAL.c.body)
-            .where(SIGNAL.c.source == source, SIGNAL.c.scope == scope, SIGNAL.c.firing)
-            .order_by(SIGNAL.c.key)
+        query = select(SIGNAL.c.version, SIGNAL.c.body).where(
+            SIGNAL.c.source == source, SIGNAL.c.scope == scope, SIGNAL.c.firing
         )
         with self._database.read() as connection:
-            return [signal_of(row) for row in connection.execute(query)]
+            return sorted(map(signal_of, connection.execute(query)), key=lambda signal: signal.id)
 
     def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
         """Give the newest episode of each key that has one, live or ended."""
@@ -80,9 +74,7 @@ class Episodes(Part):
                 for row in connection.execute(
                     select(EPISODE).where(
                         EPISODE.c.id.in_(
-                            select(MEMBER.c.episode).where(
-                                tuple_(MEMBER.c.source, MEMBER.c.key).in_(some), MEMBER.c.live
-                            )
+                            select(MEMBER.c.episode).where(one_of(MEMBER.c.source, MEMBER.c.key, some), MEMBER.c.live)
                         )
                     )
                 )
@@ -133,13 +125,6 @@ def whole(connection: Connection, rows: Sequence[AnyRow]) -> list[Episode]:
     for row in _in_chunks(connection, _UNSETTLED, ACTION.c.aggregate, ids):
         actions[row.aggregate].append(action_of(row))
     return [episode_of(row, members.get(row.id, {}), tuple(actions.get(row.id, ()))) for row in rows]
-
-
-def chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    """Cut *values* into lists that one statement can take."""
-    everything = list(values)
-    for start in range(0, len(everything), _AT_ONCE):
-        yield everything[start : start + _AT_ONCE]
 
 
 def _in_chunks(connection: Connection, query: Select[Any], column: Any, ids: Sequence[str]) -> Iterator[AnyRow]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sqlalchemy import Connection, Text, func, select, text, tuple_, type_coerce
+from sqlalchemy import Connection, Text, func, select, text, type_coerce
 
 from worker.core.model import Inbound
 from worker.ledger.columns import handle
 from worker.ledger.database import Part
 from worker.ledger.rows import PENDING, inbound_of, inbound_values
-from worker.ledger.statements import insert_new, run_many
+from worker.ledger.statements import insert_new, one_of, run_many
 from worker.ledger.tables import INBOUND
 from worker.ports import Entry, Recorded
 
@@ -84,11 +84,9 @@ def _inserted(connection: Connection, seqs: Sequence[int]) -> set[int]:
 
 
 def _firsts(connection: Connection, entries: Iterable[Entry]) -> dict[tuple[str, str], int]:
-    names = sorted({(entry.inbound.source, entry.delivery or "") for entry in entries})
+    names = {(entry.inbound.source, entry.delivery or "") for entry in entries}
     stored = type_coerce(INBOUND.c.delivery, Text).label("stored")
-    query = select(INBOUND.c.source, stored, INBOUND.c.seq).where(
-        tuple_(INBOUND.c.source, INBOUND.c.delivery).in_(names)
-    )
+    query = select(INBOUND.c.source, stored, INBOUND.c.seq).where(one_of(INBOUND.c.source, INBOUND.c.delivery, names))
     return {(row.source, row.stored): row.seq for row in connection.execute(query)}
 
 

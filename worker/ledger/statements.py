@@ -4,13 +4,21 @@ Statements over many rows at once, in the words of both databases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Executable, Table
+from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, false, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 _INSERTS: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+T = TypeVar("T")
+
+_AT_ONCE = 500
+"""Values in one statement; SQLite takes 32,766."""
+
+_COUNTED = {"preserve_rowcount": True}  # SQLAlchemy forgets how many rows an INSERT wrote
 
 ByDialect = Mapping[str, Executable]
 Values = Mapping[str, Any]
@@ -42,10 +50,27 @@ def _upsert(
     return result
 
 
+def one_of(
+    first: ColumnElement[str], second: ColumnElement[str], pairs: Iterable[tuple[str, str]]
+) -> ColumnElement[bool]:
+    """Ask for rows whose (first, second) is one of *pairs*; SQLite reads a whole table for row values in a list."""
+    seconds: dict[str, list[str]] = defaultdict(list)
+    for one, other in pairs:
+        seconds[one].append(other)
+    return or_(false(), *(and_(first == one, second.in_(others)) for one, others in sorted(seconds.items())))
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Cut *values* into lists that one statement can take."""
+    everything = list(values)
+    for start in range(0, len(everything), _AT_ONCE):
+        yield everything[start : start + _AT_ONCE]
+
+
 def run_many(connection: Connection, statement: Executable | ByDialect, rows: Iterable[Values]) -> int:
     """Execute *statement* for all *rows*; give how many were written."""
     parameters = list(rows)
     if not parameters:
         return 0
     chosen = statement[connection.dialect.name] if isinstance(statement, Mapping) else statement
-    return connection.execute(chosen, parameters).rowcount
+    return connection.execute(chosen, parameters, execution_options=_COUNTED).rowcount

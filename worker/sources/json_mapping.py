@@ -20,6 +20,8 @@ from worker.ports import Statement
 from worker.sources import _auth, _fields, _json
 
 MAX_ITEMS = 1000
+MAX_BYTES_READ = 8_000_000
+"""How much body one inbound may hand to expressions, over all items; about a quarter of a second of work."""
 _DEFAULT_KIND = "event"
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _Row = dict[str, Any]
@@ -37,10 +39,9 @@ class JsonSource:
         """Give one event an item of ``each``, where ``when`` holds."""
         if config.mapping is None:
             raise PayloadNotUnderstood("the source has no `event` mapping to read bodies by")
-        outer = {"body": _json.read(inbound.body), "headers": _open_headers(inbound, config.auth)}
-        rows = _rows(config.mapping, outer)
-        same = _constants(config.mapping, outer) if len(rows) > 1 else {}
-        events = (_numbered(config.name, config.mapping, index, row, same) for index, row in enumerate(rows))
+        whole = {"body": _json.read(inbound.body), "headers": _open_headers(inbound, config.auth)}
+        reading = _Reading(config.mapping, whole, len(inbound.body))
+        events = (_event_of(config.name, reading, index, row) for index, row in enumerate(reading.rows()))
         return [event for event in events if event is not None]
 
     def delivery_id(self, inbound: Inbound) -> str:
@@ -54,52 +55,65 @@ def _open_headers(inbound: Inbound, auth: AuthConfig) -> dict[str, str]:
     return {name: value for name, value in inbound.headers.items() if name not in secret}
 
 
-def _rows(mapping: JsonMapping, outer: _Row) -> list[_Row]:
-    rows = [outer]
-    for name, program in mapping.each:
-        inner: list[_Row] = []
-        for row in rows:
-            items = _evaluate(program, row, f"each.{name}")
-            if not isinstance(items, list):
-                raise PayloadNotUnderstood(f"each.{name}: the expression gave no list")
-            if len(inner) + len(items) > MAX_ITEMS:
-                raise PayloadNotUnderstood(f"each.{name}: more than {MAX_ITEMS} items")
-            inner.extend({**row, name: item} for item in items)
-        rows = inner
-    return rows
-
-
-def _constants(mapping: JsonMapping, outer: _Row) -> _Row:
+class _Reading:
     """
-    Evaluate what needs no name of ``each``, once instead of for every item.
+    One body on its way through a mapping.
 
-    To hand the whole body to an expression is what costs. One that gives a value while the names are unbound gives the
-    same with any items.
+    To hand the whole body to an expression is what costs, so it is done where nothing less will do: what gives a value
+    from an item's names alone needs no body; what gives one without them is the same for all items. The rest is
+    counted.
     """
-    found: _Row = {}
-    for name, program in mapping.fields.items():
-        with suppress(EvaluationFailed):
-            found[name] = program.evaluate(outer)
-    return found
+
+    def __init__(self, mapping: JsonMapping, whole: _Row, size: int) -> None:
+        self.mapping = mapping
+        self._whole = whole
+        self._size = size
+        self._left = MAX_BYTES_READ
+        self._same: dict[str, Any] = {}
+        self._differs: set[str] = set()
+
+    def evaluate(self, program: Program, row: _Row, name: str) -> Any:
+        if name in self._same:
+            return self._same[name]
+        if row:
+            with suppress(EvaluationFailed):
+                return program.evaluate(row)
+        if row and name not in self._differs:
+            with suppress(EvaluationFailed):
+                return self._same.setdefault(name, program.evaluate(self._whole))
+            self._differs.add(name)
+        self._left -= self._size
+        if self._left < 0:
+            raise PayloadNotUnderstood(f"{name}: too long a body to be read for every item; give it a name in `each`")
+        try:
+            return program.evaluate({**self._whole, **row})
+        except EvaluationFailed as error:
+            raise PayloadNotUnderstood(f"{name}: {error}") from None
+
+    def rows(self) -> list[_Row]:
+        """Give the names of each item, in order; one row without any where the mapping has no ``each``."""
+        rows: list[_Row] = [{}]
+        for name, program in self.mapping.each:
+            inner: list[_Row] = []
+            for row in rows:
+                items = self.evaluate(program, row, f"each.{name}")
+                if not isinstance(items, list):
+                    raise PayloadNotUnderstood(f"each.{name}: the expression gave no list")
+                if len(inner) + len(items) > MAX_ITEMS:
+                    raise PayloadNotUnderstood(f"each.{name}: more than {MAX_ITEMS} items")
+                inner.extend({**row, name: item} for item in items)
+            rows = inner
+        return rows
 
 
-def _numbered(source: str, mapping: JsonMapping, index: int, row: _Row, same: _Row) -> Event | None:
+def _event_of(source: str, reading: _Reading, index: int, row: _Row) -> Event | None:
+    mapping = reading.mapping
     try:
-        if mapping.when is not None and not _flag({"when": _evaluate(mapping.when, row, "when")}, "when"):
+        if mapping.when is not None and not _flag({"when": reading.evaluate(mapping.when, row, "when")}, "when"):
             return None
-        fields = mapping.fields.items()
-        return _event(
-            source, {name: same[name] if name in same else _evaluate(each, row, name) for name, each in fields}
-        )
+        return _event(source, {name: reading.evaluate(each, row, name) for name, each in mapping.fields.items()})
     except PayloadNotUnderstood as error:
         raise PayloadNotUnderstood(f"item {index}: {error}") from None
-
-
-def _evaluate(program: Program, row: _Row, name: str) -> Any:
-    try:
-        return program.evaluate(row)
-    except EvaluationFailed as error:
-        raise PayloadNotUnderstood(f"{name}: {error}") from None
 
 
 def _event(source: str, values: Mapping[str, Any]) -> Event:
@@ -107,7 +121,8 @@ def _event(source: str, values: Mapping[str, Any]) -> Event:
     for name in values:
         group, dot, label = name.partition(".")
         if dot:
-            fields[group][label] = _text(values, name)
+            if text := _text(values, name):
+                fields[group][label] = text
         else:
             fields[name] = _READERS[name](values, name)
     for name in ("kind", "key", "status"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.core.transcript import Transcript, alert, rule_of
+from tests.unit.core.transcript import INCIDENT, Transcript, alert, rule_of
 from worker.core.model import ComponentStatus, Phase, PublishMode, Result
 
 
@@ -46,8 +46,6 @@ def test_what_changes_and_changes_back_within_min_gap_is_not_said() -> None:
 
 
 def test_a_component_that_clears_is_sent_as_operational() -> None:
-    rule = rule_of(hold="0s", min_gap="1m").__class__  # the type, for the reader
-    assert rule.__name__ == "Rule"
     text = """
   - id: two
     match: {}
@@ -61,7 +59,9 @@ def test_a_component_that_clears_is_sent_as_operational() -> None:
       say: {open: o, worsen: w, improve: i, resolve: r}
 """
     t = Transcript(rule_of(text))
-    t.fires("a", labels={"part": "checkout"}).passes("2m").fires("b", labels={"part": "api"}).passes("2m").clears("a").passes("2m")
+    t.fires("a", labels={"part": "checkout"}).passes("2m").fires("b", labels={"part": "api"}).passes("2m").clears(
+        "a"
+    ).passes("2m")
     assert t.said == ["0m open open mails", "2m update worsen", "4m update improve"]
     assert t.shown == {"checkout": "operational", "api": "partial_outage"}
 
@@ -83,9 +83,6 @@ def test_a_flap_within_quiet_says_nothing() -> None:
         t.passes("3m").clears().passes("3m").fires()
     assert t.said == ["0m open open mails"]
     assert t.phase == "open"
-
-
-SAY = "{open: o, worsen: w, improve: i, monitoring: m, resolve: r}"
 
 
 def test_monitoring_is_said_while_quiet_runs_and_taken_back_when_it_fires_again() -> None:
@@ -122,7 +119,14 @@ def test_a_new_outage_after_the_end_is_a_new_incident() -> None:
 
 
 def test_firing_again_soon_reopens_the_same_incident() -> None:
-    t = Transcript(rule_of(hold="0s", quiet="1m", reopen_within="30m")).fires().passes("5m").clears().passes("10m").fires()
+    t = (
+        Transcript(rule_of(hold="0s", quiet="1m", reopen_within="30m"))
+        .fires()
+        .passes("5m")
+        .clears()
+        .passes("10m")
+        .fires()
+    )
     assert t.said == ["0m open open mails", "6m resolve resolve mails", "15m update reopen mails"]
     assert t.posts[-1][1].remote_id == "inc-1"
     assert t.posts[-1][1].content.incident_status == "investigating"
@@ -162,7 +166,13 @@ def test_a_page_that_was_unreachable_gets_one_truthful_open() -> None:
 
 
 def test_what_ends_before_the_page_could_be_told_is_never_told() -> None:
-    t = Transcript(rule_of(hold="0s", quiet="10m"), lambda action: Result.NOT_SENT).fires().passes("5m").clears().passes("1h")
+    t = (
+        Transcript(rule_of(hold="0s", quiet="10m"), lambda action: Result.NOT_SENT)
+        .fires()
+        .passes("5m")
+        .clears()
+        .passes("1h")
+    )
     t.answer = lambda action: Result.DONE
     assert t.passes("1d").said == []
     assert t.phase == "dismissed"
@@ -179,7 +189,8 @@ def test_too_short_backfill_tells_afterwards_and_mails_nobody() -> None:
 
 
 def test_keepalive_speaks_when_nothing_was_said_and_stops() -> None:
-    rule = rule_of(hold="0s", keepalive="{every: 30m, times: 2, text: still on it}")
+    speaking = INCIDENT.replace("resolve: All", "keepalive: {every: 30m, times: 2, text: still on it}, resolve: All")
+    rule = rule_of(speaking, hold="0s")
     t = Transcript(rule).fires().passes("5h")
     assert t.said == ["0m open open mails", "30m update keepalive", "60m update keepalive"]
     assert t.posts[-1][1].content.message == "still on it"
@@ -197,7 +208,7 @@ def test_an_episode_that_yields_waits_and_then_opens_if_still_true() -> None:
     t.fires().passes("1h")
     assert t.said == []
     t.context = replace(t.context, yielding="")
-    assert t.passes("2m").said == ["60m open open mails"]
+    assert t.passes("2m").said == ["61m open open mails"]
 
 
 def test_a_muted_component_keeps_its_episode_back_until_the_window_is_over() -> None:

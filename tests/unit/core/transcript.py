@@ -69,7 +69,9 @@ def rule_of(text: str = INCIDENT, **incident: str) -> Rule:
     from worker.providers import PROVIDERS
 
     lines = "".join(f"      {key}: {value}\n" for key, value in incident.items())
-    return load({"rules.yaml": RULES + text + lines}, {}, source_kinds=source_facts(), provider_names=PROVIDERS).rules[0]
+    return load({"rules.yaml": RULES + text + lines}, {}, source_kinds=source_facts(), provider_names=PROVIDERS).rules[
+        0
+    ]
 
 
 Answer = Callable[[Action], Result]
@@ -115,11 +117,15 @@ class Transcript:
         self._apply(Heard(items=items, cause="test"))
         return self.delivers() if page else self
 
-    def fires(self, key: str = "a", severity: str = "critical", *, page: bool = True, matches: bool = True, **more: object) -> Transcript:
+    def fires(
+        self, key: str = "a", severity: str = "critical", *, page: bool = True, matches: bool = True, **more: object
+    ) -> Transcript:
         """One signal fires; its start is now unless told otherwise."""
         known = self.signals.get(("alerts", key))
         started = known.event.started_at if known is not None and known.firing else self.now
-        return self.hears(alert(key, severity, started=more.pop("started", started), **more), matches=matches, page=page)  # type: ignore[arg-type]
+        return self.hears(
+            alert(key, severity, started=more.pop("started", started), **more), matches=matches, page=page
+        )  # type: ignore[arg-type]
 
     def clears(self, key: str = "a", *, page: bool = True) -> Transcript:
         """One signal is resolved."""
@@ -167,7 +173,9 @@ class Transcript:
             self.opened += action.kind.creates
             self.posts.append((f"{(self.now - START).total_seconds() / 60:g}m", action))
         remote = (action.remote_id or f"inc-{self.opened}") if result is Result.DONE else ""
-        self._apply(Outcome(action_id=action.id, result=result, at=self.now, remote_id=remote, detail=str(result), **more))  # type: ignore[arg-type]
+        self._apply(
+            Outcome(action_id=action.id, result=result, at=self.now, remote_id=remote, detail=str(result), **more)
+        )  # type: ignore[arg-type]
         return self
 
     # -- what can be seen

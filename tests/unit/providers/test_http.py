@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -205,7 +206,7 @@ def test_a_drip_ends_at_the_deadline(data: bytes) -> None:
 
 def test_silence_ends_at_the_deadline_for_writes_and_reads() -> None:
     with RawPage(lambda connection: None) as page:
-        page.script = lambda connection: page.ended.wait(5)  # type: ignore[assignment,return-value]
+        page.script = lambda connection: page.ended.wait(5)  # type: ignore[assignment]
         http = http_to(page.url, write_deadline=0.2, read_deadline=0.1)
         for exchange, seconds in ((http.write("POST", "/x", b"{}"), "0.2"), (http.read("/x"), "0.1")):
             assert isinstance(exchange, Unanswered)
@@ -306,7 +307,7 @@ def test_an_early_no_is_heard_although_the_page_did_not_read_on() -> None:
 
 def test_the_key_is_in_no_text_whatever_the_page_does(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    told = []
+    told: list[object] = []
     echo = response(422, f'{{"m": "{KEY}"}}'.encode(), f"content-type: {KEY}", f"retry-after: {KEY}")
     with RawPage(answering(echo)) as page:
         http = http_to(page.url)
@@ -323,11 +324,11 @@ def test_the_key_is_in_no_text_whatever_the_page_does(caplog: pytest.LogCaptureF
 @pytest.mark.parametrize("key", ["", "two words", "a\r\nX-Evil: 1", "a\n", "clé", "\x7f"])
 def test_a_key_that_cannot_be_one_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(ValueError, match="API key") as caught:
-        _http.Http("https://api.example", key, clock=lambda: _http_now())
+        _http.Http("https://api.example", key, clock=no_clock)
     assert not key or key not in str(caught.value)
 
 
-def _http_now() -> None:
+def no_clock() -> datetime:
     raise AssertionError("no clock is needed")
 
 

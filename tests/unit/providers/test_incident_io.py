@@ -588,7 +588,8 @@ def spoiled(answer: Any) -> Iterator[Any]:
     yield {name: None}
     yield {name: [data]}
     yield {f"{name}s": data}
-    for bad in (None, "", 7, "..", "a/b", "x" * 500, {}):
+    unusable: list[Any] = [None, "", 7, "..", "a/b", "x" * 500, {}]
+    for bad in unusable:
         yield {name: {**data, "id": bad}}
     for other in ("status_page_id", "status_page_incident_id", "status_page_maintenance_id"):
         if other in data:
@@ -915,7 +916,8 @@ def test_an_incident_is_read_with_updates_oldest_first_and_all_it_touched(page: 
     assert shown is not None
     assert [update.id for update in shown.updates] == ["01A", "01B"]
     assert shown.updates[0].published_at == datetime(2026, 11, 23, 10, 0, 1, tzinfo=UTC)
-    assert (shown.status, shown.published_at, shown.component_ids) == ("a_new_status", None, {"01A", "01C"})
+    assert (shown.status, shown.published_at) == ("a_new_status", None)
+    assert shown.component_ids == {"01A", "01C"}
 
 
 def test_only_the_api_itself_can_say_that_an_object_is_gone(page: Page) -> None:

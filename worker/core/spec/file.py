@@ -44,8 +44,8 @@ class RuleSpec(Strict):
     source: Ids | None = Field(default=None, description="A source, or a list of them. Default: any.")
     match: Match = Field(
         default_factory=dict,
-        description="Event field to text, list of texts, {not: …}, {regex: …}, {not_regex: …} or {exists: …}; every line "
-        "must hold. Fields: source, kind, key, severity, severity_rank, status_name, category, title, message, url, "
+        description="Event field to text, list of texts, {not: …}, {regex: …}, {not_regex: …} or {exists: …}; every "
+        "line must hold. Fields: source, kind, key, severity, severity_rank, status_name, category, title, message, url, "
         "private, test, scope, labels.<name>, annotations.<name>. Default: everything.",
     )
     if_: Cel | None = Field(

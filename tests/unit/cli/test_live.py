@@ -1,0 +1,167 @@
+"""A worker that runs in a process of its own, and the commands that speak to it or look at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from worker.sandbox import SandboxServer
+
+from .desk import SECRETS, Desk, write_rules
+
+FIRING = {
+    "version": "4",
+    "groupKey": '{}:{alertname="Down"}',
+    "status": "firing",
+    "receiver": "statusbridge",
+    "groupLabels": {"alertname": "Down"},
+    "commonLabels": {},
+    "commonAnnotations": {},
+    "externalURL": "http://alerts.example",
+    "truncatedAlerts": 0,
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "Down", "service": "checkout", "severity": "critical"},
+            "annotations": {"summary": "Checkout is down"},
+            "startsAt": "2026-11-23T10:00:00Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "",
+            "fingerprint": "1a2b3c4d5e6f7081",
+        }
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A running worker."""
+
+    process: subprocess.Popen[str]
+    banner: str
+    directory: Path
+    page: SandboxServer
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"http://[^ ]+", self.banner)
+        assert found, self.banner
+        return found[0]
+
+
+def _start(directory: Path, *flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker", "run", "--rules", "rules", "--ledger", "sqlite:///ledger.db", *flags],
+        cwd=directory,
+        env={**os.environ, **SECRETS, "PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    directory = tmp_path_factory.mktemp("live")
+    with SandboxServer() as page:
+        write_rules(directory / "rules", page.url)
+        with _start(directory, "--port", "0", "--log-format", "json") as process:
+            assert process.stdout is not None
+            yield Live(process, process.stdout.readline(), directory, page)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+            assert not (directory / "ledger.db.run").exists()
+
+
+@pytest.fixture
+def there(live: Live, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The command line in the directory of the worker."""
+    monkeypatch.chdir(live.directory)
+    monkeypatch.setenv("STATUSBRIDGE_LEDGER", "sqlite:///ledger.db")
+    for name, secret in SECRETS.items():
+        monkeypatch.setenv(name, secret)
+    return desk
+
+
+def _until(ready: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_worker_says_where_it_listens_by_which_rules_for_which_pages(live: Live) -> None:
+    assert re.fullmatch(
+        r"statusbridge listens on http://127\.0\.0\.1:\d+ · rules [0-9a-f]{12} · pages: main \(auto\)\n", live.banner
+    )
+    assert json.loads((live.directory / "ledger.db.run").read_text())["url"] == live.url
+
+
+def test_a_payload_that_is_sent_reaches_the_page_and_can_be_followed(live: Live, there: Desk) -> None:
+    Path("firing.json").write_text(json.dumps(FIRING))
+    first = there("send", "alerts", "firing.json")
+    assert (first.code, first.out) == (0, "accepted 1, duplicates 0\n"), first.err
+    again = there("send", "alerts", "-", stdin=json.dumps(FIRING))
+    assert again.out == "accepted 0, duplicates 1\n"
+    _until(lambda: "01" in there("history").out and "[" not in there("history").out)
+    (incident,) = live.page.state.ongoing_incidents(live.page.state.page.id)
+    assert incident.name == "Checkout is down"
+    line = there("history")
+    assert "checkout-outage#1" in line.out
+    assert "open_incident: investigating; checkout full_outage" in line.out
+    story = there("show", "checkout-outage#1")
+    assert story.code == 0
+    places = [story.out.index(text) for text in ("alerts alert ", "decided", "action ", "attempt ", "page got")]
+    assert places == sorted(places)
+
+
+def test_a_signed_payload_is_signed_as_its_source_needs(live: Live, there: Desk) -> None:
+    sent = there("send", "ci", "-", "--header", "X-Event: done", stdin='{"job": "build"}')
+    assert (sent.code, sent.out) == (0, "accepted 1, duplicates 0\n"), sent.err
+
+
+def test_what_is_not_understood_is_taken_and_remarked(live: Live, there: Desk) -> None:
+    sent = there("send", "alerts", "-", stdin="not json")
+    assert (sent.code, sent.out) == (0, "accepted 0, duplicates 0, unparsed 1\n")
+    assert "could not read events" in sent.err
+
+
+def test_a_wrong_secret_is_a_no(live: Live, there: Desk) -> None:
+    sent = there("send", "alerts", "-", stdin="{}", ALERTS_TOKEN="another")
+    assert (sent.code, sent.out) == (1, "")
+    assert "401: not authentic" in sent.err
+
+
+def test_a_second_worker_is_refused_and_told_who_holds_the_ledger(live: Live) -> None:
+    with _start(live.directory, "--port", "0") as second:
+        told = second.communicate(timeout=20)[1]
+    assert second.returncode == 2
+    assert f"process {live.process.pid}" in told
+    assert "Traceback" not in told
+
+
+def test_doctor_finds_who_holds_the_ledger(live: Live, there: Desk) -> None:
+    said = there("doctor", "--online", "--json")
+    checks = {check["check"]: check for check in said.data["checks"]}
+    assert said.code == 0, checks
+    assert checks["worker"]["text"] == f"process {live.process.pid} holds the ledger and listens on {live.url}"
+    assert "answers" in checks["page main"]["text"]
+
+
+def test_a_port_that_is_taken_is_a_wrong_call(live: Live, tmp_path: Path) -> None:
+    write_rules(tmp_path / "rules", live.page.url)
+    with _start(tmp_path, "--port", live.url.rpartition(":")[2]) as second:
+        told = second.communicate(timeout=30)[1]
+    assert second.returncode == 2
+    assert "cannot listen on 127.0.0.1:" in told
+    assert "Traceback" not in told

@@ -1,0 +1,144 @@
+"""What a relayed incident does, told as a transcript."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.unit.core.transcript import RULES, START, Transcript
+from worker.core.model import Event, IncidentStatus, Result, Status
+from worker.core.ruleset import Rule
+
+RELAY = """
+  - id: majors
+    source: upstream
+    match: {kind: incident}
+    if: event.severity_rank >= 2
+    group_by: {incident: event.key}
+    vars: {text: event.message, name: event.title}
+    relay:
+      page: main
+      title: "{{ name }}"
+      components: {checkout: partial_outage}
+      status: {Investigating: investigating, Fixing: identified, Watching: monitoring}
+      resolve_on: [closed, merged]
+      text: "{{ text }}"
+      resolve: {closed: "It is over: {{ text }}", merged: "Followed up elsewhere."}
+      notify: [open, resolve]
+"""
+SOURCE = '  upstream: {kind: incident_io, auth: {standard_webhooks: ["${S}"]}}\nrules:\n'
+
+
+def majors() -> Rule:
+    """Compile the rule of these tests."""
+    from worker.bootstrap import source_facts
+    from worker.core.rules import load
+    from worker.providers import PROVIDERS
+
+    text = RULES.replace("rules:\n", SOURCE) + RELAY
+    return load({"rules.yaml": text}, {}, source_kinds=source_facts(), provider_names=PROVIDERS).rules[0]
+
+
+def word(at: int, text: str, name: str = "Investigating", category: str = "live", status: str = "firing") -> Event:
+    """What upstream says at a minute."""
+    return Event(
+        source="upstream",
+        kind="incident",
+        key="I1",
+        status=Status(status),
+        severity_rank=3,
+        status_name=name,
+        category=category,
+        title="Database is slow",
+        message=text,
+        started_at=START,
+        occurred_at=START + timedelta(minutes=at),
+    )
+
+
+def end(at: int, text: str = "", category: str = "closed") -> Event:
+    """Upstream ends it."""
+    return word(at, text, "Closed", category, "resolved")
+
+
+def test_words_reach_the_page_in_order_with_their_status() -> None:
+    t = Transcript(majors())
+    t.hears(word(0, "We look."))
+    t.passes("1m").hears(word(1, "Found it.", "Fixing"))
+    t.passes("1m").hears(word(2, "Watching it.", "Watching"))
+    t.passes("1m").hears(end(3, "Done."))
+    assert t.said == ["0m open open mails", "1m update relay", "2m update relay", "3m resolve resolve mails"]
+    contents = [action.content for _, action in t.posts]
+    assert [c.message for c in contents] == ["We look.", "Found it.", "Watching it.", "It is over: Done\\."] or [
+        c.message for c in contents
+    ] == ["We look.", "Found it.", "Watching it.", "It is over: Done."]
+    assert [c.incident_status for c in contents] == [
+        IncidentStatus.INVESTIGATING,
+        IncidentStatus.IDENTIFIED,
+        IncidentStatus.MONITORING,
+        IncidentStatus.RESOLVED,
+    ]
+    assert contents[0].title == "Database is slow"
+
+
+def test_an_empty_text_posts_nothing_and_opens_nothing() -> None:
+    t = Transcript(majors()).hears(word(0, "")).passes("1h")
+    assert t.said == []
+    t.hears(word(1, "Now we know."))
+    assert t.said == ["60m open open mails"]
+
+
+def test_the_same_text_is_not_said_twice() -> None:
+    t = Transcript(majors()).hears(word(0, "We look.")).passes("1m").hears(word(1, "We look.")).passes("1m")
+    assert t.hears(word(2, "We look.")).said == ["0m open open mails"]
+
+
+def test_an_older_statement_that_comes_late_says_nothing() -> None:
+    t = Transcript(majors()).hears(word(5, "Newest.")).passes("1m").hears(word(2, "Older."))
+    assert t.said == ["0m open open mails"]
+
+
+def test_no_text_is_merged_away_while_the_page_is_unreachable() -> None:
+    t = Transcript(majors()).hears(word(0, "One."))
+    t.answer = lambda action: Result.NOT_SENT
+    for at, text in ((1, "Two."), (2, "Three."), (3, "Four.")):
+        t.passes("1m").hears(word(at, text))
+    t.answer = lambda action: Result.DONE
+    t.passes("1h")
+    assert [action.content.message for _, action in t.posts] == ["One.", "Two.", "Three.", "Four."]
+
+
+def test_an_incident_that_ends_unpublished_is_never_published() -> None:
+    t = Transcript(majors(), lambda action: Result.NOT_SENT).hears(word(0, "One.")).hears(end(1))
+    t.answer = lambda action: Result.DONE
+    assert t.passes("1d").said == []
+    assert t.phase == "dismissed"
+
+
+def test_an_ending_without_a_text_is_told_to_the_team() -> None:
+    t = Transcript(majors())
+    rule = t.rule
+    object.__setattr__(rule.plan, "resolve_on", frozenset({"closed", "canceled"}))
+    t.hears(word(0, "One.")).hears(end(1, category="canceled"))
+    assert [n.code for n in t.notices] == ["resolve_by_hand"]
+    assert t.phase == "open"
+
+
+def test_an_incident_that_goes_live_again_is_a_new_one() -> None:
+    t = Transcript(majors()).hears(word(0, "One.")).hears(end(1)).passes("1m").hears(word(2, "Again."))
+    assert [line.split(" ", 1)[1] for line in t.said] == ["open open mails", "resolve resolve mails", "open open mails"]
+    assert len({action.key for _, action in t.posts if action.key}) == 2
+
+
+def test_a_refused_text_does_not_keep_the_end_from_the_page() -> None:
+    t = Transcript(majors()).hears(word(0, "One."))
+    t.answer = lambda action: Result.REFUSED
+    t.hears(word(1, "Two."))
+    t.answer = lambda action: Result.DONE
+    t.hears(end(2))
+    assert t.said[-1].endswith("resolve resolve mails")
+
+
+def test_a_downgrade_below_the_rule_ends_it_only_where_there_is_a_text() -> None:
+    t = Transcript(majors()).hears(word(0, "One.")).hears(word(1, "Minor after all."), matches=False)
+    assert t.phase == "open"
+    assert [n.code for n in t.notices] == ["resolve_by_hand"]

@@ -1,0 +1,254 @@
+"""
+The rules directory on disk: its files, its git commit, and the secrets that it points to.
+
+What belongs here: every look at the file system and the environment that rules need. What the files say is for
+``core.rules``; a secret's value never stands in a message, a warning or a repr.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from worker.core import rules
+from worker.core.documents import MAX_BYTES
+from worker.core.rules import SourceFacts
+from worker.core.ruleset import RuleSet, SecretRef
+from worker.errors import ConfigError, Problem
+
+TEMPLATES = "templates"
+TESTS = "tests"
+MAX_FILES = 5000
+MAX_SECRET_BYTES = 64 * 1024
+
+_WAY_OUT = "`statusbridge init` writes a first one"
+
+
+def load_directory(
+    directory: Path, source_kinds: Mapping[str, SourceFacts], provider_names: Collection[str]
+) -> RuleSet:
+    """
+    Read and compile a rules directory.
+
+    Args:
+        directory: As the person named it; all messages use it as it is.
+        source_kinds: Every kind of source that there is.
+        provider_names: Every provider that there is.
+
+    Raises:
+        ConfigError: With every problem at once.
+    """
+    files, templates = read(directory)
+    with _without_collector():
+        loaded = rules.load(
+            files,
+            templates,
+            source_kinds=source_kinds,
+            provider_names=provider_names,
+            templates_dir=str(directory / TEMPLATES),
+        )
+    return replace(loaded, warnings=(*loaded.warnings, *_open_secrets(secret_refs(loaded))))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Loading makes a great many objects that stay: looking through them for garbage costs a third of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+# --- files
+
+
+def read(directory: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """
+    Read every rule file, at any depth, and every template.
+
+    Hidden entries are skipped, which also keeps the ``..data`` of a mounted ConfigMap from being read twice; so are
+    folders named ``tests`` and ``templates``, but for the templates of the directory itself.
+
+    Returns:
+        Rule files by their path, as the person knows it; templates by their name below ``templates/``.
+
+    Raises:
+        ConfigError: The directory is missing or empty, or files cannot be read; all of them at once.
+    """
+    if not directory.is_dir():
+        what = "is a file, not a directory" if directory.exists() else "does not exist"
+        raise ConfigError(
+            [Problem(str(directory), 0, 0, f"the rules directory {what}; name another with --rules, or {_WAY_OUT}")]
+        )
+    folder = directory / TEMPLATES
+    paths = [path for path in _walk(directory, {TEMPLATES, TESTS}) if path.suffix in (".yaml", ".yml")]
+    template_paths = list(_walk(folder, set())) if folder.is_dir() else []
+    if not paths:
+        raise ConfigError([Problem(str(directory), 0, 0, f"the rules directory holds no *.yaml file; {_WAY_OUT}")])
+    problems: list[Problem] = []
+    files = {str(path): _text(path, problems) for path in paths}
+    templates = {path.relative_to(folder).as_posix(): _text(path, problems) for path in template_paths}
+    if problems:
+        raise ConfigError(problems)
+    return files, templates
+
+
+def _walk(directory: Path, aside: Collection[str]) -> Iterator[Path]:
+    """Give the files below *directory*; a folder that is linked to from several places is entered once."""
+    entered: set[Path] = set()
+    waiting, found = [directory], 0
+    while waiting:
+        folder = waiting.pop()
+        if (real := folder.resolve()) in entered:
+            continue
+        entered.add(real)
+        for path in sorted(_entries(folder)):
+            if path.is_dir():
+                waiting.extend([] if path.name in aside else [path])
+                continue
+            found += 1
+            if found > MAX_FILES:
+                raise ConfigError([Problem(str(directory), 0, 0, f"there are more than {MAX_FILES} files below it")])
+            yield path
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise ConfigError([Problem(str(folder), 0, 0, f"cannot be read: {error.strerror}")]) from None
+
+
+def _text(path: Path, problems: list[Problem]) -> str:
+    """Read a text file; "" where that fails, and *problems* says why."""
+    try:
+        return _bounded(path, MAX_BYTES).decode()
+    except OSError as error:
+        problems.append(Problem(str(path), 0, 0, f"cannot be read: {error.strerror or error}"))
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        problems.append(Problem(str(path), line, column, "this is not UTF-8; save the file as UTF-8"))
+    return ""
+
+
+def _bounded(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most *limit* bytes; anything else, such as a pipe, is an OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: opening a pipe waits for its writer
+        raise OSError("not a regular file")
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"larger than {limit // 1024} KiB")
+    return content
+
+
+# --- git
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_REF = re.compile(r"ref: (refs/[\w./-]+)")
+
+
+def git_commit(directory: Path) -> str:
+    """
+    Give the commit that is checked out where *directory* lies; "" where there is none.
+
+    Git's files are read as they are documented (gitrepository-layout(5)), so that git need not be installed.
+    """
+    with suppress(OSError, UnicodeDecodeError):
+        for folder in (directory.resolve(), *directory.resolve().parents):
+            if (folder / ".git").exists():
+                return _head(_git_dir(folder / ".git"))
+    return ""
+
+
+def _git_dir(entry: Path) -> Path:
+    """Follow the file that stands in for ``.git`` in worktrees and submodules."""
+    if entry.is_dir():
+        return entry
+    return entry.parent / entry.read_text().removeprefix("gitdir:").strip()
+
+
+def _head(git: Path) -> str:
+    head = (git / "HEAD").read_text().strip()
+    ref = _REF.fullmatch(head)
+    if ref is None:
+        return head if _COMMIT.fullmatch(head) else ""
+    common = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
+    return next((commit for home in (git, common) if (commit := _loose(home, ref[1]))), "") or _packed(common, ref[1])
+
+
+def _loose(git: Path, ref: str) -> str:
+    path = git / ref
+    commit = path.read_text().strip() if ".." not in ref and path.is_file() else ""
+    return commit if _COMMIT.fullmatch(commit) else ""
+
+
+def _packed(git: Path, ref: str) -> str:
+    path = git / "packed-refs"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    found = next((line.split(" ")[0] for line in lines if line.endswith(f" {ref}")), "")
+    return found if _COMMIT.fullmatch(found) else ""
+
+
+# --- secrets
+
+
+def secret_refs(rule_set: RuleSet) -> list[SecretRef]:
+    """Give every place where the set needs a secret."""
+    return [
+        *(page.api_key for page in rule_set.pages.values() if page.api_key is not None),
+        *(secret for source in rule_set.sources.values() for secret in source.auth.secrets),
+        *(notice.webhook for notice in rule_set.notices),
+    ]
+
+
+def resolve_secret(ref: SecretRef, environ: Mapping[str, str]) -> str:
+    """
+    Fetch a secret; of a file, without one line end after it.
+
+    Args:
+        ref: Where it is.
+        environ: The environment's variables.
+
+    Raises:
+        ConfigError: It is missing or empty. The text names the variable or file and where it is asked for.
+    """
+    value = environ.get(ref.name) if ref.kind == "env" else _secret_file(ref)
+    noun = "environment variable" if ref.kind == "env" else "secret file"
+    if value is None:
+        raise _no_secret(ref, f"the {noun} `{ref.name}` is not set")
+    if not value.strip():
+        raise _no_secret(ref, f"the {noun} `{ref.name}` is empty")
+    return value
+
+
+def _secret_file(ref: SecretRef) -> str:
+    try:
+        text = _bounded(Path(ref.name), MAX_SECRET_BYTES).decode()
+    except OSError as error:
+        raise _no_secret(ref, f"the secret file `{ref.name}` cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise _no_secret(ref, f"the secret file `{ref.name}` is not UTF-8 text") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _no_secret(ref: SecretRef, message: str) -> ConfigError:
+    file, line, column = ref.place.rsplit(":", 2) if ref.place.count(":") >= 2 else (ref.place, "0", "0")
+    return ConfigError([Problem(file, int(line), int(column), message)])
+
+
+def _open_secrets(refs: Iterable[SecretRef]) -> Iterator[str]:
+    for ref in refs:
+        if ref.kind == "file":
+            with suppress(OSError):
+                if Path(ref.name).stat().st_mode & stat.S_IROTH:
+                    yield f"{ref.place}: everybody on this machine can read `{ref.name}`; chmod 600 it"
