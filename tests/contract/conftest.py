@@ -101,7 +101,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "fake":
         return Store("fake", _same_fake())
-    url = f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else request.getfixturevalue("postgres").migrated()
+    url = (
+        f"sqlite:///{tmp_path}/ledger.db"
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgres").migrated()
+    )
     return Store(request.param, lambda **options: open_ledger(url, clock=lambda: BORN, **options))
 
 

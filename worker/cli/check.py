@@ -14,6 +14,7 @@ import typer
 from worker.cli.console import answer, document, remark
 from worker.cli.failures import NO, WRONG
 from worker.cli.options import JsonOption, settings_of
+from worker.cli.reports import HASH
 from worker.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def _ask(report: Report, rules: RuleSet) -> None:
     for found in report.looks:
         report.problems += found.problems
         report.warnings += [Problem(f"page `{found.page}`", 0, 0, note) for note in found.notes]
+    # A page whose key is missing is told as a missing secret already.
+    report.problems = list(dict.fromkeys(report.problems))
 
 
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)", re.DOTALL)
@@ -158,6 +161,14 @@ def summary(rules: RuleSet) -> str:
     }
     counted = [f"{len(part)} {name}{'' if len(part) == 1 else 's'}" for name, part in parts.items() if part]
     return ", ".join(counted) or "nothing in it"
+
+
+def revision(rules: RuleSet, directory: Path) -> str:
+    """Name what is in force: "rules 4d3f0a6be1c2 (git 68a5d2e2b1c0)"."""
+    from worker.rules_dir import git_commit
+
+    commit = git_commit(directory)
+    return f"rules {rules.hash[:HASH]}{f' (git {commit[:HASH]})' if commit else ''}"
 
 
 def _as_text(problem: Problem, level: str) -> None:

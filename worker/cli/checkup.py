@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from worker.errors import ConfigError, LedgerUnavailable, Problem
 
 if TYPE_CHECKING:
-    from worker.core.ruleset import RuleSet, SecretRef
+    from worker.core.ruleset import RuleSet
     from worker.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -231,32 +231,23 @@ def _held_by(file: Path) -> str:
 
 
 def _about_rules(settings: Settings, rules: RuleSet) -> Iterator[Finding]:
-    from worker.cli.check import summary
+    from worker.cli.check import revision, summary
 
-    yield Finding("rules", Verdict.OK, f"{settings.rules}: {summary(rules)}; hash {rules.hash[:12]}")
+    yield Finding("rules", Verdict.OK, f"{settings.rules}: {summary(rules)}; {revision(rules, settings.rules)}")
     for warning in rules.warnings:
         yield Finding("rules", Verdict.WARN, warning)
 
 
-def _references(rules: RuleSet) -> dict[str, SecretRef]:
-    found = [ref for source in rules.sources.values() for ref in source.auth.secrets]
-    found += [page.api_key for page in rules.pages.values() if page.api_key is not None]
-    found += [target.webhook for target in rules.notices]
-    return {str(ref): ref for ref in found}
-
-
 def _secrets(rules: RuleSet) -> Iterator[Finding]:
-    from worker.rules_dir import resolve_secret
+    from worker.rules_dir import resolve_secret, secret_refs
 
-    for name, ref in _references(rules).items():
+    for name, ref in {str(ref): ref for ref in secret_refs(rules)}.items():
         try:
             resolve_secret(ref, os.environ)
         except ConfigError as missing:
             yield Finding("secret", Verdict.FAIL, str(missing))
         else:
             yield Finding("secret", Verdict.OK, f"{name} is here")
-        if ref.kind == "file":
-            yield from _private("secret file", Path(ref.name))
 
 
 def _private(name: str, file: Path) -> Iterator[Finding]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from worker.core.model import Directory
 from worker.core.ruleset import RuleSet
@@ -33,17 +31,15 @@ class Look:
 
 
 def secret_problems(rules: RuleSet) -> list[Problem]:
-    """Name every secret of sources and notices that is not here; those of pages are asked for by ``look``."""
-    from worker import bootstrap, rules_dir
+    """Name every secret that is not here."""
+    from worker.rules_dir import resolve_secret, secret_refs
 
-    checks: list[Callable[[], object]] = [partial(bootstrap.endpoints, rules, os.environ)]
-    checks += [partial(rules_dir.resolve_secret, target.webhook, os.environ) for target in rules.notices]
     problems: list[Problem] = []
-    for check in checks:
+    for ref in secret_refs(rules):
         try:
-            check()
-        except ConfigError as wrong:
-            problems += wrong.problems
+            resolve_secret(ref, os.environ)
+        except ConfigError as missing:
+            problems += missing.problems
     return problems
 
 

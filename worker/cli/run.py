@@ -125,5 +125,7 @@ def _stop(*_: Any) -> None:
 
 
 def _banner(worker: Worker, url: str) -> str:
+    from worker.cli.check import revision
+
     pages = ", ".join(f"{name} ({page.publish.value})" for name, page in worker.rules.pages.items()) or "none"
-    return f"statusbridge listens on {url} · rules {worker.rules.hash[:12]} · pages: {pages}"
+    return f"statusbridge listens on {url} · {revision(worker.rules, worker.settings.rules)} · pages: {pages}"

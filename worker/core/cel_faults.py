@@ -8,7 +8,7 @@ taken from trying) and ours. A wording that is not known passes through. Nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from worker.core.spelling import did_you_mean
 
@@ -94,6 +94,7 @@ _RUN_TIME = (
     (re.compile(r"No matching overloads found : <jump_condition>"), "what stands before `?` is neither true nor false"),
     (re.compile(r"Iteration budget exceeded"), "it goes through too many elements (about 10,000 are allowed)"),
     (re.compile(r"Non-CEL value type for '(.+)'"), "`{0}` is not a value that expressions can read"),
+    (re.compile(r"String to (\w+) conversion failed"), "this text is not {type}; guard it with `!= \"\"`"),
     (re.compile(r"Invalid timezone"), "there is no time zone of this name"),
 )
 _OVERLOAD = re.compile(
@@ -205,10 +206,9 @@ def _split(arguments: str) -> list[str]:
     return [part.strip() for part in re.findall(r"(?:[^,(<]|[(<].*?[)>]+)+", arguments)]
 
 
-def _translated(message: str, wordings: Collection[tuple[re.Pattern[str], str]], **more: str) -> str:
+def _translated(message: str, wordings: Collection[tuple[re.Pattern[str], str]]) -> str:
     for pattern, ours in wordings:
         found = pattern.search(message)
         if found:
-            words: Mapping[str, str] = {"type": kind_of(found[1]).removeprefix("a ") if found.groups() else "", **more}
-            return ours.format(*found.groups(), **words)
+            return ours.format(*found.groups(), type=kind_of(found[1]) if found.groups() else "")
     return ""

@@ -7,21 +7,22 @@ odd is found by ``core.advice``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from worker.core.documents import Path
 from worker.core.spec.file import PLANS, RuleSpec
-from worker.core.spec.maintenance import WindowCommon
-from worker.core.spec.matches import Match
-from worker.core.spec.plans import ChosenComponent, IncidentSpec, RelaySpec
-from worker.core.spec.sources import AuthSpec, SourceSpec
+from worker.core.spec.scalars import shown
+from worker.core.spec.sources import AuthSpec
 from worker.core.spelling import listed, suggest
 from worker.core.templates import BUILT_IN_WORDS
 from worker.core.written import Entry, Report
 
 MAPPED_KIND = "json"
 """The kind of source that reads events by a mapping in the rules directory."""
+SCHEMES = (*AuthSpec.model_fields, "none")
+"""Every way to prove a request authentic that the file format knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,60 +71,73 @@ def has_episodes(entry: Entry) -> bool:
     return isinstance(entry.data, dict) and any(plan in entry.data for plan in PLANS if plan != "maintenance")
 
 
-def auth_scheme(source: SourceSpec) -> str:
-    """Name the scheme that a source is configured with."""
-    return next(iter(source.auth.model_fields_set)) if isinstance(source.auth, AuthSpec) else "none"
+def find(data: Any, *path: str | int) -> Any:
+    """Give what stands at *path*; None where there is nothing."""
+    for part in path:
+        if not isinstance(data, dict) or part not in data:
+            return None
+        data = data[part]
+    return data
+
+
+def names_in(value: Any) -> list[str]:
+    """Give the names that a text, a list or a map's keys hold, whatever form was right there."""
+    if isinstance(value, str):
+        return [value]
+    return [name for name in value if isinstance(name, str)] if isinstance(value, (list, dict)) else []
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks the names in one entry against all that are known."""
+    """
+    Checks the names in one entry against all that are known.
+
+    It looks at what was written, not at what was read from it, so that an entry which is wrong in form is checked too.
+    """
 
     entry: Entry
     known: Known
     report: Report
 
-    def source(self, source: SourceSpec) -> None:
+    def page(self) -> None:
+        """Check a page's provider."""
+        self._each(("provider",), self.known.providers, "unknown provider")
+
+    def source(self) -> None:
         """Check a source's kind, and that its scheme and mapping fit the kind."""
-        facts = self.known.kinds.get(source.kind)
+        kind = find(self.entry.data, "kind")
+        facts = self.known.kinds.get(kind) if isinstance(kind, str) else None
         if facts is None:
-            self._wrong(
-                ("kind",), f"unknown kind of source `{source.kind}`{suggest(source.kind, self.known.kinds, 'there is')}"
-            )
+            self._each(("kind",), self.known.kinds, "unknown kind of source")
             return
-        if (scheme := auth_scheme(source)) not in facts.schemes:
-            choices = listed(facts.schemes)
-            self._wrong(
-                ("auth",), f"a source of kind `{source.kind}` cannot have `{scheme}` here; it can have {choices}"
-            )
-        if source.kind == MAPPED_KIND and source.event is None:
+        for scheme in names_in(find(self.entry.data, "auth")):
+            if scheme in SCHEMES and scheme not in facts.schemes:
+                choices = listed(facts.schemes)
+                self._wrong(("auth",), f"a source of kind `{kind}` cannot have `{scheme}` here; it can have {choices}")
+        mapped = find(self.entry.data, "event") is not None
+        if kind == MAPPED_KIND and not mapped:
             self._wrong_key((), f"`event` is missing in {self.entry.label}: it says how events are read out of a body")
-        if source.kind != MAPPED_KIND and source.event is not None:
+        if kind != MAPPED_KIND and mapped:
             self._wrong_key(("event",), f"`event` is for sources of kind `{MAPPED_KIND}` only; remove it")
-        if source.canary is not None:
-            self._match(source.canary.match, ("canary", "match"), [str(self.entry.path[-1])])
+        self._match(("canary", "match"), [str(self.entry.path[-1])])
 
-    def rule(self, rule: RuleSpec) -> None:
+    def rule(self) -> None:
         """Check every name that a rule uses."""
-        self._sources(rule.source or (), ("source",))
-        self._match(rule.match, ("match",), rule.source)
-        self._words(rule)
-        if rule.maintenance is not None:
-            self.window(rule.maintenance, ("maintenance",))
-        if rule.incident is not None:
-            self._plan(rule.incident, "incident")
-            self._yields(rule.id, rule.incident.yield_to)
-        if rule.relay is not None:
-            self._plan(rule.relay, "relay")
-            self._ends(rule.relay)
+        self._each(("source",), self.known.sources, "unknown source")
+        self._match(("match",), names_in(find(self.entry.data, "source")))
+        self._words()
+        self.window(("maintenance",))
+        for plan in ("incident", "relay"):
+            self._components((plan, "components"), self._pages((plan, "page")))
+        self._yields()
+        self._ends()
 
-    def window(self, window: WindowCommon, loc: Path = ()) -> None:
+    def window(self, loc: Path = ()) -> None:
         """Check every name that a maintenance window uses."""
-        self._components(window.components, (*loc, "components"), self._pages(window.page, (*loc, "page")))
-        if window.overrun is not None:
-            condition, inner = window.overrun.while_, (*loc, "overrun", "while")
-            self._sources(condition.source or (), (*inner, "source"))
-            self._match(condition.match, (*inner, "match"), condition.source)
+        self._components((*loc, "components"), self._pages((*loc, "page")))
+        condition = (*loc, "overrun", "while")
+        self._each((*condition, "source"), self.known.sources, "unknown source")
+        self._match((*condition, "match"), names_in(find(self.entry.data, *condition, "source")))
 
     def _wrong(self, loc: Path, message: str) -> None:
         self.report.wrong(self.entry.value(loc), message)
@@ -131,80 +145,82 @@ class Checker:
     def _wrong_key(self, loc: Path, message: str) -> None:
         self.report.wrong(self.entry.key(loc), message)
 
-    def _sources(self, names: Sequence[str], loc: Path) -> None:
-        for index, name in enumerate(names):
-            if name not in self.known.sources:
-                hint = suggest(name, self.known.sources, "there is")
-                self._wrong((*loc, index), f"unknown source `{name}`{hint}")
+    def _wrong_name(self, loc: Path, name: str, message: str) -> None:
+        """Tell a fault of one of the names at *loc*, be they a text, a list, or the keys of a map."""
+        value = find(self.entry.data, *loc)
+        if isinstance(value, dict):
+            self._wrong_key((*loc, name), message)
+        else:
+            self._wrong((*loc, value.index(name)) if isinstance(value, list) else loc, message)
 
-    def _plan(self, plan: IncidentSpec | RelaySpec, name: str) -> None:
-        pages = self._pages(plan.page, (name, "page"))
-        if not isinstance(plan.components, ChosenComponent):
-            self._components(plan.components, (name, "components"), pages)
+    def _each(self, loc: Path, known: Collection[str], wrong: str, noun: str = "there is") -> None:
+        for name in names_in(find(self.entry.data, *loc)):
+            if name not in known:
+                self._wrong_name(loc, name, f"{wrong} {shown(name)}{suggest(name, known, noun)}")
 
-    def _pages(self, names: Sequence[str], loc: Path) -> list[str]:
+    def _pages(self, loc: Path) -> list[str]:
         """Give those of the pages that are known."""
-        for index, name in enumerate(names):
-            if name not in self.known.pages:
-                self._wrong((*loc, index), f"unknown page `{name}`{suggest(name, self.known.pages, 'there is')}")
-            elif name in names[:index]:
-                self._wrong((*loc, index), f"page `{name}` is named twice")
-        return [name for name in names if name in self.known.pages]
+        self._each(loc, self.known.pages, "unknown page")
+        names = names_in(find(self.entry.data, *loc))
+        for name in {name for name in names if names.count(name) > 1}:
+            self._wrong(loc, f"page {shown(name)} is named twice")
+        return [name for name in dict.fromkeys(names) if name in self.known.pages]
 
-    def _components(self, names: Iterable[str], loc: Path, pages: Sequence[str]) -> None:
-        for index, name in enumerate(names):
+    def _components(self, loc: Path, pages: Sequence[str]) -> None:
+        for name in names_in(find(self.entry.data, *loc)):
+            if find(self.entry.data, *loc, "from") is not None:
+                return
             for page in pages:
                 if name not in self.known.pages[page]:
                     hint = suggest(name, self.known.pages[page], "it has")
-                    # A map has them as keys, a list as items.
-                    self._wrong_key((*loc, name, index), f"unknown component `{name}` on page `{page}`{hint}")
+                    self._wrong_name(loc, name, f"unknown component {shown(name)} on page `{page}`{hint}")
 
-    def _match(self, match: Match, loc: Path, sources: Sequence[str] | None) -> None:
+    def _match(self, loc: Path, sources: Sequence[str]) -> None:
         known = [self.known.sources.get(name, "") for name in sources or self.known.sources]
         kinds = [self.known.kinds[kind].event_kinds for kind in known if kind in self.known.kinds]
-        if kinds and all(kinds):
-            every: frozenset[str] = frozenset().union(*kinds)
-            self._values(match, (*loc, "kind"), every, "no source asked here makes events of kind")
-        self._values(match, (*loc, "source"), self.known.sources, "unknown source")
+        every: frozenset[str] = frozenset().union(*kinds)
+        for form in ((), ("in",), ("not",)):
+            if kinds and all(kinds) and not isinstance(find(self.entry.data, *loc, "kind", *form), dict):
+                self._each((*loc, "kind", *form), every, "no source here makes events of kind", "they make")
+            if not isinstance(find(self.entry.data, *loc, "source", *form), dict):
+                self._each((*loc, "source", *form), self.known.sources, "unknown source")
 
-    def _values(self, match: Match, loc: Path, allowed: Collection[str], wrong: str) -> None:
-        value = match.get(str(loc[-1]))
-        for index, text in enumerate((value.in_ or value.not_ or ()) if value else ()):
-            if text not in allowed:
-                self._wrong((*loc, "in", "not", index), f"{wrong} `{text}`{suggest(text, allowed, 'there is')}")
+    def _words(self) -> None:
+        groups = names_in(find(self.entry.data, "group_by"))
+        for section in ("group_by", "vars"):
+            for name in names_in(find(self.entry.data, section)):
+                if name in BUILT_IN_WORDS:
+                    self._wrong_name((section,), name, f"`{name}` is a word that every text has already; choose another name")
+                elif section == "vars" and name in groups:
+                    self._wrong_name((section,), name, f"`{name}` is a name in `group_by` already; choose another name")
 
-    def _words(self, rule: RuleSpec) -> None:
-        for section, names in (("group_by", rule.group_by), ("vars", rule.vars)):
-            for name in BUILT_IN_WORDS.intersection(names):
-                self._wrong_key((section, name), f"`{name}` is a word that every text has already; choose another name")
-        for name in rule.vars.keys() & rule.group_by.keys():
-            self._wrong_key(("vars", name), f"`{name}` is a name in `group_by` already; choose another name")
+    def _yields(self) -> None:
+        loc = ("incident", "yield_to")
+        for name in names_in(find(self.entry.data, *loc)):
+            if message := self._no_target(name):
+                self._wrong_name(loc, name, message)
 
-    def _yields(self, own: str, names: Sequence[str]) -> None:
-        for index, name in enumerate(names):
-            if message := self._no_target(own, name):
-                self._wrong(("incident", "yield_to", index), message)
-
-    def _no_target(self, own: str, name: str) -> str:
-        if name == own:
+    def _no_target(self, name: str) -> str:
+        if name == entry_name(self.entry):
             return "a rule cannot yield to itself"
         if name not in self.known.rules and name in self.known.renamed:
             return f"rule `{name}` is now called `{self.known.renamed[name]}`"
         if name not in self.known.rules:
-            return f"unknown rule `{name}`{suggest(name, self.known.rules, 'there is')}"
+            return f"unknown rule {shown(name)}{suggest(name, self.known.rules, 'there is')}"
         return "" if self.known.rules[name] else f"rule `{name}` opens no incidents, so there is nothing to yield to"
 
-    def _ends(self, relay: RelaySpec) -> None:
-        if not relay.resolve_on:
+    def _ends(self) -> None:
+        categories, texts = find(self.entry.data, "relay", "resolve_on"), find(self.entry.data, "relay", "resolve")
+        if categories == []:
             self._wrong(("relay", "resolve_on"), "`resolve_on` needs at least one category, or incidents never end")
-        for category in relay.resolve:
-            if category not in (*relay.resolve_on, "*"):
-                hint = suggest(category, relay.resolve_on, "it has")
-                self._wrong_key(
-                    ("relay", "resolve", category), f"the category `{category}` is not in `resolve_on`{hint}"
-                )
-        silent = [category for category in relay.resolve_on if category not in relay.resolve]
-        if silent and "*" not in relay.resolve:
+        if not isinstance(categories, list) or not isinstance(texts, dict) or set(texts) == {"template"}:
+            return
+        for category in texts:
+            if category not in (*categories, "*"):
+                hint = suggest(category, names_in(categories), "it has")
+                self._wrong_key(("relay", "resolve", category), f"category {shown(category)} is not in `resolve_on`{hint}")
+        silent = [category for category in names_in(categories) if category not in texts]
+        if silent and "*" not in texts:
             self._wrong_key(("relay", "resolve"), f'`resolve` has no text for {listed(silent)}; add it, or one for "*"')
 
 

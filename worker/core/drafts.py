@@ -165,18 +165,23 @@ class Draft:
         """Tell the team."""
         self.notices.append(Notice(code=code, subject=self.episode.id, text=text, severity=severity))
 
-    def join(self, items: Iterable[Item]) -> bool:
-        """Take the statements into the members; say whether any of them fires here that did not before."""
+    def join(self, items: Iterable[Item], counts: Callable[[Event], bool] = lambda event: True) -> bool:
+        """
+        Take the statements into the members; say whether any of them fires here that did not before.
+
+        Args:
+            counts: Whether an event that fires does anything to the page.
+        """
         members: dict[SignalId, Member] = dict(self.episode.members)
         began = False
         for item in items:
             member = members.get(item.signal.id)
-            was_firing = member is not None and member.firing
+            was_firing = member is not None and member.firing and counts(member.signal.event)
             taken = self._taken(member, item)
             if taken is None:
                 continue
             members[item.signal.id] = taken
-            began = began or (taken.firing and not was_firing)
+            began = began or (taken.firing and counts(taken.signal.event) and not was_firing)
         if members != self.episode.members:
             self.set(members=members)
         return began
@@ -396,9 +401,10 @@ class Draft:
         )
 
 
-def new_episode(key: str, number: int, group: Mapping[str, str], context: Context, now: datetime) -> Episode:
-    """Make the next episode of a line of episodes; held, without members."""
+def new_episode(key: str, last: Episode | None, group: Mapping[str, str], context: Context, now: datetime) -> Episode:
+    """Make the next episode of a line of episodes, after *last*; held, without members."""
     assert context.rule is not None
+    number = last.number + 1 if last else 1
     return Episode(
         id=f"{key}#{number}",
         rule_id=context.rule.identity,
@@ -409,24 +415,30 @@ def new_episode(key: str, number: int, group: Mapping[str, str], context: Contex
         rule_hash=context.rule.hash,
         created_at=now,
         held_since=now,
+        prior_key=(last.open_key or last.prior_key) if last else "",
+        prior_uses=(last.open_uses if last.open_key else last.prior_uses) if last else 0,
     )
 
 
-def create_key(rule: Rule, page: str, group: Mapping[str, str], leading: Signal) -> str:
+def create_key(draft: Draft, leading: Signal) -> str:
     """
-    Derive the idempotency key of a create from what it is about, so that it survives the loss of the ledger,
-    and so that a new outage never gets the old incident back.
+    Derive the idempotency key of an open from what it is about, so that it survives the loss of the ledger,
+    and so that a new outage never gets the old incident back: an occurrence that opens a second incident
+    (its severity fell below what the rule counts, and rose again) is told apart by how often it did.
     """
-    started = leading.event.started_at
-    return digest(
+    episode, started = draft.episode, leading.event.started_at
+    base = digest(
         "v1",
-        page,
-        rule.identity,
-        dict(group),
+        episode.page,
+        draft.rule.identity,
+        dict(episode.group),
         leading.id,
         started.isoformat() if started else "",
         leading.last_resolve.isoformat() if leading.last_resolve else "",
     )
+    uses = episode.prior_uses + 1 if base == episode.prior_key else 0
+    draft.set(open_key=base, open_uses=uses)
+    return digest(base, uses) if uses else base
 
 
 def begin(action: Action, now: datetime) -> Action:

@@ -22,6 +22,7 @@ from worker.core.model import (
     ComponentStatus,
     Content,
     Episode,
+    Event,
     IncidentStatus,
     Member,
     Outcome,
@@ -32,7 +33,7 @@ from worker.core.model import (
     Status,
 )
 from worker.core.ruleset import IncidentPlan, RelayPlan, TooShort
-from worker.core.words import Standing, words_for
+from worker.core.words import Standing, counts, words_for
 
 NOTHING = Verdict(episode=None, changed=False)
 
@@ -83,18 +84,22 @@ def _heard(
     episode: Episode | None, heard: Heard, context: Context, now: datetime, key: str, group: Mapping[str, str]
 ) -> Verdict:
     live = episode is not None and episode.phase.live
+
+    def counting(event: Event) -> bool:
+        return context.rule is None or context.rule.plan is None or counts(context.rule.plan.impact, event)
+
     if episode is not None and (live or _may_come_back(episode, context, now)):
         draft = Draft(episode, context, heard.cause, now)
-        began = draft.join(heard.items)
+        began = draft.join(heard.items, counting)
         if not live and began:
             draft.say("fires again: back to open")
             draft.set(phase=Phase.OPEN, ended_at=None, clearing_since=None, told_max_open=False, opened_at=now)
     else:
         if context.rule is None:
             return NOTHING
-        fresh = new_episode(key, episode.number + 1 if episode else 1, group, context, now)
+        fresh = new_episode(key, episode, group, context, now)
         draft = Draft(fresh, context, heard.cause, now)
-        if not draft.join(heard.items):
+        if not draft.join(heard.items, counting):
             return NOTHING
         draft.say("held: first signal fires")
     draft.attempt(lambda: _reconcile(draft))
@@ -118,6 +123,7 @@ def _after_outcome(draft: Draft, action: Action, outcome: Outcome) -> None:
         draft.cancel(parked, f"the page does not reopen: {outcome.detail}; a new incident follows")
         draft.notices.clear()
         draft.set(known=None, remote_id="", touched=frozenset(), mailed=False, posted_at=None)
+        draft.set(prior_key=draft.episode.open_key, prior_uses=draft.episode.open_uses)
 
 
 def _reconcile(draft: Draft) -> None:
@@ -420,4 +426,4 @@ def _words(draft: Draft, standing: Standing) -> Mapping[str, object]:
 def _key(draft: Draft, standing: Standing) -> str:
     leading = standing.leading()
     assert leading is not None
-    return create_key(draft.rule, draft.episode.page, draft.episode.group, leading.signal)
+    return create_key(draft, leading.signal)

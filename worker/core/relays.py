@@ -45,7 +45,7 @@ def decide(
         began = [item for item in stimulus.items if _begins(item, context)]
         if not began:
             return NOTHING
-        episode = new_episode(key, episode.number + 1 if episode else 1, group, context, now)
+        episode = new_episode(key, episode, group, context, now)
     draft = Draft(episode, context, stimulus.cause, now)
     for item in stimulus.items:
         draft.join([item])
@@ -118,9 +118,7 @@ def _relay(draft: Draft, plan: RelayPlan, event: Event) -> None:
         notify=(Post.OPEN if opening else Post.RELAY) in plan.notify,
     )
     if opening:
-        key = create_key(
-            draft.rule, draft.episode.page, draft.episode.group, draft.episode.members[event.source, event.key].signal
-        )
+        key = create_key(draft, draft.episode.members[event.source, event.key].signal)
         draft.set(phase=Phase.OPEN, opened_at=draft.now)
         draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=key)
     else:

@@ -83,23 +83,13 @@ def load(
 def _known(gathered: Gathered, kinds: Mapping[str, SourceFacts], providers: Collection[str]) -> Known:
     rules = {name: entry for entry in gathered.lists["rules"] if (name := checking.entry_name(entry)) is not None}
     return Known(
-        pages={name: _keys(entry.data, "components") for name, entry in gathered.maps["pages"].items()},
-        sources={name: _word(entry.data, "kind") for name, entry in gathered.maps["sources"].items()},
+        pages={name: checking.names_in(checking.find(entry.data, "components")) for name, entry in gathered.maps["pages"].items()},
+        sources={name: str(checking.find(entry.data, "kind")) for name, entry in gathered.maps["sources"].items()},
         kinds=kinds,
         providers=providers,
         rules={name: checking.has_episodes(entry) for name, entry in rules.items()},
-        renamed={was: name for name, entry in rules.items() if (was := _word(entry.data, "was"))},
+        renamed={was: name for name, entry in rules.items() for was in checking.names_in(checking.find(entry.data, "was"))},
     )
-
-
-def _keys(data: Any, key: str) -> Collection[str]:
-    value = data.get(key) if isinstance(data, dict) else None
-    return value if isinstance(value, dict) else ()
-
-
-def _word(data: Any, key: str) -> str:
-    value = data.get(key) if isinstance(data, dict) else None
-    return value if isinstance(value, str) else ""
 
 
 class _Loader:
@@ -137,12 +127,10 @@ class _Loader:
         return lambda loc, line, column, message: self._report.wrong(entry.inside(loc, line, column), message)
 
     def _page(self, name: str, entry: Entry) -> tuple[PageConfig, Spec] | None:
+        Checker(entry, self._known, self._report).page()
         page = self._read(PageSpec, entry)
         if page is None:
             return None
-        if page.provider not in self._known.providers:
-            hint = suggest(page.provider, self._known.providers, "there is")
-            self._report.wrong(entry.value(("provider",)), f"unknown provider `{page.provider}`{hint}")
         if page.adopt_maintenance is not None:
             compiler = Compiler(self._tell(entry))
             compile_match({"title": page.adopt_maintenance.title}, compiler, ("adopt_maintenance",))

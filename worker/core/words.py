@@ -14,6 +14,7 @@ from worker.core.conditions import event_bindings, signal_bindings
 from worker.core.drafts import Context
 from worker.core.model import ComponentStatus, Episode, Event, Member
 from worker.core.ruleset import Impact, Rule
+from worker.errors import EvaluationFailed
 
 ANY = "*"
 
@@ -35,6 +36,14 @@ def impact_of(impact: Impact, event: Event) -> dict[str, ComponentStatus]:
         if status is not None:
             found[str(impact.chosen.evaluate(event_bindings(event), event))] = status
     return found
+
+
+def counts(impact: Impact, event: Event) -> bool:
+    """Whether a signal that fires like this does anything to the page; where that cannot be told, it does."""
+    try:
+        return touches_nothing(impact) or bool(impact_of(impact, event))
+    except EvaluationFailed:
+        return True
 
 
 def touches_nothing(impact: Impact) -> bool:

@@ -86,7 +86,7 @@ class Queries(Part):
 
 def _counts(connection: Connection, column: Any, *where: Any) -> dict[str, int]:
     rows = connection.execute(select(column, func.count()).where(*where).group_by(column))
-    return dict(rows.tuples().all())
+    return {value: count for value, count in rows}
 
 
 def _referred(reference: str) -> Select[Any]:

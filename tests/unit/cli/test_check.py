@@ -31,14 +31,14 @@ def test_the_directory_may_come_from_the_environment(desk: Desk, rules: Path) ->
 
 
 def test_what_is_wrong_is_named_at_its_place(desk: Desk, page: SandboxServer) -> None:
-    write_rules(Path("rules"), page.url, TYPO, ("page: main", "page: mian"))
+    write_rules(Path("rules"), page.url, TYPO, ("kind: json", "kind: jason"))
     said = desk("check", "rules")
     assert said.code == 2
     assert said.out == ""
     assert len(said.err.splitlines()) == 2
-    assert "rules.yaml:25:7: " in said.err
+    assert "rules.yaml:26:7: " in said.err
     assert "hodl" in said.err
-    assert "mian" in said.err
+    assert "jason" in said.err
 
 
 def test_a_directory_that_is_not_there_is_a_wrong_call(desk: Desk) -> None:
@@ -51,7 +51,7 @@ def test_problems_become_annotations_of_a_pull_request(desk: Desk, page: Sandbox
     write_rules(Path("rules"), page.url, TYPO)
     said = desk("check", "rules", "--format", "github")
     assert said.code == 2
-    assert said.out.startswith("::error file=rules/rules.yaml,line=25,col=7::")
+    assert said.out.startswith("::error file=rules/rules.yaml,line=26,col=7::")
     assert "hodl" in said.out
 
 
@@ -59,7 +59,7 @@ def test_problems_for_programs_have_their_parts(desk: Desk, page: SandboxServer)
     write_rules(Path("rules"), page.url, TYPO)
     found = desk("check", "rules", "--json").data
     assert found["ok"] is False
-    assert [(p["line"], p["column"]) for p in found["problems"]] == [(25, 7)]
+    assert [(p["line"], p["column"]) for p in found["problems"]] == [(26, 7)]
 
 
 def test_warnings_pass_unless_they_are_asked_not_to(desk: Desk, page: SandboxServer) -> None:

@@ -53,7 +53,7 @@ def test_missing_secrets_are_named_and_present_ones_never_shown(desk: Desk, rule
 
 
 def test_broken_rules_fail_at_their_place_and_leave_the_rest_standing(desk: Desk, rules: Path) -> None:
-    (rules / "rules.yaml").write_text("rules: {")
+    (rules / "rules.yaml").write_text("rules: }")
     checks = _checks(desk("doctor", "--json"))
     assert checks["rules"][0]["verdict"] == "fail"
     assert "rules.yaml:1:" in checks["rules"][0]["text"]

@@ -113,7 +113,7 @@ def test_a_payload_that_is_sent_reaches_the_page_and_can_be_followed(live: Live,
     assert (first.code, first.out) == (0, "accepted 1, duplicates 0\n"), first.err
     again = there("send", "alerts", "-", stdin=json.dumps(FIRING))
     assert again.out == "accepted 0, duplicates 1\n"
-    _until(lambda: "01" in there("history").out and "[" not in there("history").out)
+    _until(lambda: (lines := there("history", "--json").data["actions"]) and lines[0]["said_at"])
     (incident,) = live.page.state.ongoing_incidents(live.page.state.page.id)
     assert incident.name == "Checkout is down"
     line = there("history")

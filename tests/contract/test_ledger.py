@@ -1,0 +1,850 @@
+"""What every ledger keeps, in memory, in a SQLite file, in PostgreSQL: one suite over all."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.contract.conftest import AnyLedger, Store
+from tests.fakes.ledger_rows import (
+    MINUTE,
+    NOW,
+    SECOND,
+    action,
+    entry,
+    episode,
+    event,
+    member,
+    record,
+    record_all,
+    signal,
+    stored,
+)
+from worker.core.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    Attempt,
+    BackfillStep,
+    ComponentStatus,
+    Content,
+    Inbound,
+    IncidentStatus,
+    Notice,
+    PageState,
+    Phase,
+    Post,
+    Result,
+    Severity,
+    Status,
+)
+from worker.errors import Conflict, LedgerUnavailable, Overloaded
+from worker.ports import (
+    Commit,
+    Committer,
+    Decision,
+    Episodes,
+    Handled,
+    Heard,
+    Inbox,
+    Outbox,
+    Queries,
+    Recorded,
+)
+
+LEASE = MINUTE
+HOSTILE = "a\x00b\ud800c\ufffe0000d\U0001f600" + "x" * 5_000
+
+
+def commit(ledger: Committer, **rows: object) -> None:
+    ledger.commit(Commit(**{"now": NOW, **rows}))  # type: ignore[arg-type]
+
+
+def in_threads(count: int, work: Callable[[int], None]) -> None:
+    """Run *work* in threads that start together; raise what any of them raised."""
+    start, faults = threading.Barrier(count), []
+
+    def run(number: int) -> None:
+        start.wait(20)
+        try:
+            work(number)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    if faults:
+        raise faults[0]
+
+
+def test_a_ledger_is_all_its_ports(ledger: AnyLedger) -> None:
+    ports: tuple[Committer, Inbox, Episodes, Outbox, Queries] = (ledger, ledger, ledger, ledger, ledger)
+    assert len(ports) == 5
+
+
+class TestInbox:
+    def test_an_inbound_comes_back_as_it_came(self, ledger: AnyLedger) -> None:
+        inbound = Inbound(
+            source="ci",
+            body=b"\x00\xff not text",
+            headers={"x-signature": "sha256=00", "via": "a, b"},
+            received_at=datetime(2026, 2, 28, 23, 59, 59, 999_999, tzinfo=UTC),
+            query="a=1&b=%00",
+            method="PUT",
+        )
+        (answer,) = record_all(ledger, [entry(inbound=inbound)])
+        assert answer == Recorded(1, duplicate=False)
+        assert ledger.pending(10) == [replace(inbound, seq=1)]
+
+    def test_inbounds_are_given_in_order_of_receipt_and_never_more_than_asked_for(self, ledger: AnyLedger) -> None:
+        seqs = record(ledger, *(None for _ in range(20)))
+        assert list(seqs) == sorted(seqs)
+        assert [inbound.seq for inbound in ledger.pending(7)] == list(seqs)[:7]
+
+    def test_a_repeated_delivery_is_told_the_place_of_the_first(self, ledger: AnyLedger) -> None:
+        (first,) = record(ledger, "d1")
+        (second,) = record(ledger, "d2")
+        assert record_all(ledger, [entry("d1"), entry("d2")]) == [Recorded(first, True), Recorded(second, True)]
+        assert len(ledger.pending(10)) == 2
+
+    def test_repeats_are_found_among_entries_that_arrive_together(self, ledger: AnyLedger) -> None:
+        answers = record_all(ledger, [entry(name) for name in ("a", "b", "a", "a", "b", "c")])
+        places = [answer.seq for answer in answers if isinstance(answer, Recorded)]
+        assert places[0] == places[2] == places[3]
+        assert places[1] == places[4]
+        assert [isinstance(a, Recorded) and a.duplicate for a in answers] == [False, False, True, True, True, False]
+        assert len(ledger.pending(10)) == 3
+
+    def test_the_same_delivery_of_another_source_is_news(self, ledger: AnyLedger) -> None:
+        answers = record_all(ledger, [entry("d", source="a"), entry("d", source="b")])
+        assert [isinstance(answer, Recorded) and answer.duplicate for answer in answers] == [False, False]
+
+    def test_without_a_delivery_nothing_is_a_repeat(self, ledger: AnyLedger) -> None:
+        assert len(set(record(ledger, None, None, None))) == 3
+
+    def test_a_delivery_is_remembered_after_it_was_handled(self, ledger: AnyLedger) -> None:
+        (seq,) = record(ledger, "d")
+        commit(ledger, handled=[Handled(seq=seq)])
+        assert record_all(ledger, [entry("d")]) == [Recorded(seq, duplicate=True)]
+        assert ledger.pending(10) == []
+
+    def test_hostile_names_of_deliveries_stay_different(self, ledger: AnyLedger) -> None:
+        names = [HOSTILE, HOSTILE + "y", HOSTILE[:-1], "\x00", "\ufffe0000", "\ud800", "a\ud800"]
+        assert len(set(record(ledger, *names))) == len(names)
+        assert len(set(record(ledger, *names))) == len(names)
+        assert len(ledger.pending(100)) == len(names)
+
+    def test_what_states_nothing_is_kept_but_not_handed_to_react(self, ledger: AnyLedger) -> None:
+        record_all(ledger, [entry(statements=0), entry(statements=0, unparsed="no JSON"), entry()])
+        assert len(ledger.pending(10)) == 1
+        totals = ledger.totals()
+        assert (totals["inbounds"], totals["inbounds_pending"], totals["inbounds_unparsed"]) == (3, 1, 1)
+
+    def test_too_many_pending_inbounds_are_refused_until_some_are_handled(self, store: Store) -> None:
+        ledger = store.open(most_pending=3)
+        seqs = record(ledger, None, None, None)
+        with pytest.raises(Overloaded):
+            ledger.record(entry(), lambda answer: None)
+        commit(ledger, handled=[Handled(seq=seqs[0])])
+        record(ledger, None)
+        with pytest.raises(Overloaded):
+            ledger.record(entry(), lambda answer: None)
+
+    def test_what_another_worker_handled_no_longer_counts_as_waiting(self, store: Store) -> None:
+        if store.kind == "sqlite":
+            pytest.skip("one process writes a file")
+        ours, theirs = store.open(most_pending=3), store.open(most_pending=3)
+        seqs = record(ours, None, None, None)
+        commit(theirs, handled=[Handled(seq=seq) for seq in seqs])
+        assert ours.pending(10) == []
+        assert len(record(ours, None, None)) == 2
+
+    def test_sixteen_threads_record_and_nothing_is_lost(self, ledger: AnyLedger) -> None:
+        seqs: list[int] = []
+        in_threads(16, lambda number: seqs.extend(record(ledger, *(f"{number}/{i}" for i in range(25)))))
+        assert len(set(seqs)) == 400
+        assert sorted(seqs) == [inbound.seq for inbound in ledger.pending(1000)]
+
+    def test_sixteen_threads_that_send_one_delivery_record_it_once(self, ledger: AnyLedger) -> None:
+        seqs: list[int] = []
+        in_threads(16, lambda number: seqs.extend(record(ledger, *("same" for _ in range(10)))))
+        assert len(seqs) == 160
+        assert len(set(seqs)) == 1
+        assert len(ledger.pending(10)) == 1
+
+
+class TestCommits:
+    def test_a_signal_comes_back_as_it_was_one_version_further(self, ledger: AnyLedger) -> None:
+        full = replace(
+            signal(HOSTILE, labels={HOSTILE: HOSTILE}, started_at=NOW, scope=HOSTILE, severity_rank=3, private=True),
+            over=NOW - MINUTE,
+            last_resolve=NOW - SECOND,
+            seq=7,
+        )
+        commit(ledger, signals=[full, signal("other")])
+        assert ledger.signals([full.id, ("am", "other"), ("am", "unknown")]) == {
+            full.id: stored(full),
+            ("am", "other"): stored(signal("other")),
+        }
+
+    def test_an_episode_comes_back_whole(self, ledger: AnyLedger) -> None:
+        one, two = signal("one"), signal("two", Status.RESOLVED)
+        full = episode(
+            3,
+            key="rule@page.0123456789",
+            group={"region": "eu", "ü": HOSTILE},
+            members={one.id: member(one), two.id: member(two, cleared=True, joined_at=NOW - MINUTE)},
+            known=PageState(incident_status=IncidentStatus.IDENTIFIED, components={"api": ComponentStatus.FULL_OUTAGE}),
+            touched=frozenset({"api", "checkout"}),
+            opened_at=NOW,
+            relayed=HOSTILE,
+            hands_off=True,
+            next_seq=4,
+            wake_at=NOW + MINUTE,
+            fault=HOSTILE,
+        )
+        commit(ledger, signals=[one, two], episodes=[full])
+        members = {key: replace(each, signal=stored(each.signal)) for key, each in full.members.items()}
+        assert ledger.get(full.id) == replace(full, version=1, members=members)
+        assert ledger.get("rule@page#99") is None
+
+    def test_versions_count_commits(self, ledger: AnyLedger) -> None:
+        commit(ledger, signals=[signal()], episodes=[episode()])
+        commit(ledger, signals=[signal(status=Status.RESOLVED, version=1)], episodes=[episode(version=1)])
+        assert ledger.signals([("am", "k")])["am", "k"] == signal(status=Status.RESOLVED, version=2)
+        assert ledger.get("rule@page#1") == episode(version=2)
+
+    @pytest.mark.parametrize(
+        ("stale", "rows"),
+        [
+            ("a signal read too early", {"signals": [signal(version=1)]}),
+            ("a signal read in the future", {"signals": [signal(version=3)]}),
+            ("a signal that is not new", {"signals": [signal()]}),
+            ("one of two signals", {"signals": [signal("new"), signal(version=1)]}),
+            ("an episode read too early", {"episodes": [episode(version=1)]}),
+            ("an episode that is not new", {"episodes": [episode()]}),
+            ("an episode that is not there", {"episodes": [episode(2, version=1)]}),
+            ("an inbound that is done", {"handled": [Handled(seq=1)]}),
+            ("an inbound that is parked", {"handled": [Handled(seq=2)]}),
+            ("an inbound that never was", {"handled": [Handled(seq=99)]}),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_what_was_read_before_a_change_is_refused_whole(
+        self, ledger: AnyLedger, stale: str, rows: dict[str, Sequence[object]]
+    ) -> None:
+        record(ledger, None, None, None)
+        commit(ledger, handled=[Handled(seq=1), Handled(seq=2, state="parked", detail="CEL failed")])
+        commit(ledger, signals=[signal()], episodes=[episode()])
+        commit(ledger, signals=[signal(version=1)], episodes=[episode(version=1)])
+        before = ledger.totals()
+        mixed: dict[str, Sequence[object]] = {
+            "handled": [Handled(seq=3)],
+            "signals": [signal("innocent")],
+            "episodes": [episode(1, key="other@page")],
+            "actions": [action("other@page#1")],
+            "heard": [Heard(inbound_seq=3, position=0, event=event(), effect="news")],
+            "notices": [Notice(code="held", subject="x", text="y")],
+        }
+        for name, extra in rows.items():
+            mixed[name] = [*mixed.get(name, ()), *extra]
+        with pytest.raises(Conflict):
+            commit(ledger, **mixed)
+        assert ledger.totals() == before
+        assert ledger.signals([("am", "innocent")]) == {}
+        assert ledger.get("other@page#1") is None
+        assert ledger.notices() == []
+        assert [inbound.seq for inbound in ledger.pending(10)] == [3]
+
+    def test_after_a_conflict_the_same_decision_can_be_made_again(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode()])
+        with pytest.raises(Conflict):
+            commit(ledger, episodes=[episode()])
+        commit(ledger, episodes=[episode(version=1)])
+
+    def test_a_member_needs_a_signal_and_an_attempt_an_action(self, ledger: AnyLedger) -> None:
+        with pytest.raises(ValueError):
+            commit(ledger, episodes=[episode(1, signal("never committed"))])
+        attempt = Attempt(action_id="no/1", number=1, started_at=NOW, method="POST", target="/", body=b"")
+        with pytest.raises(ValueError):
+            commit(ledger, attempts=[attempt])
+        assert ledger.get("rule@page#1") is None
+
+    def test_no_update_is_lost_between_threads(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode()])
+        conflicts = Counter[str]()
+
+        def count(number: int) -> None:
+            done = 0
+            while done < 15:
+                read = ledger.get("rule@page#1")
+                assert read is not None
+                try:
+                    commit(ledger, episodes=[replace(read, keepalives=read.keepalives + 1)])
+                    done += 1
+                except Conflict:
+                    conflicts["seen"] += 1
+
+        in_threads(8, count)
+        read = ledger.get("rule@page#1")
+        assert read is not None
+        assert (read.keepalives, read.version) == (120, 121)
+
+    def test_two_new_episodes_of_one_line_cannot_both_be_first(self, ledger: AnyLedger) -> None:
+        outcomes = Counter[str]()
+
+        def open_one(number: int) -> None:
+            try:
+                commit(ledger, episodes=[episode(relayed=str(number))])
+                outcomes["stored"] += 1
+            except Conflict:
+                outcomes["conflict"] += 1
+
+        in_threads(8, open_one)
+        assert outcomes == {"stored": 1, "conflict": 7}
+
+    def test_an_inbound_is_handled_by_one_of_two(self, ledger: AnyLedger) -> None:
+        (seq,) = record(ledger, None)
+        outcomes = Counter[str]()
+
+        def react(number: int) -> None:
+            try:
+                commit(ledger, handled=[Handled(seq=seq)], signals=[signal(f"k{number}")])
+                outcomes["stored"] += 1
+            except Conflict:
+                outcomes["conflict"] += 1
+
+        in_threads(8, react)
+        assert outcomes == {"stored": 1, "conflict": 7}
+        assert ledger.totals()["signals_firing"] == 1
+
+    def test_commits_over_the_same_rows_in_any_order_never_block_each_other_for_good(self, ledger: AnyLedger) -> None:
+        keys = [f"k{number}" for number in range(20)]
+        commit(ledger, signals=[signal(key) for key in keys])
+
+        def touch(number: int) -> None:
+            for _ in range(5):
+                known = ledger.signals([("am", key) for key in keys])
+                ordered = list(known.values())[:: 1 if number % 2 else -1]
+                try:
+                    commit(ledger, signals=ordered)
+                except Conflict:
+                    continue
+
+        in_threads(6, touch)
+        versions = {each.version for each in ledger.signals([("am", key) for key in keys]).values()}
+        assert len(versions) == 1
+
+    def test_a_revision_is_kept_as_it_was_first_written(self, ledger: AnyLedger) -> None:
+        spec = {"id": "rule", "match": {"labels.a": ["x", None, 1.5, True]}, "text": HOSTILE}
+        commit(ledger, revisions={"h1": spec, "h2": {}})
+        commit(ledger, revisions={"h1": {"other": 1}})
+        assert ledger.revision("h1") == spec
+        assert ledger.revision("h2") == {}
+        assert ledger.revision("h3") is None
+
+
+class TestMembers:
+    def test_only_the_member_that_changed_is_different_afterwards(self, ledger: AnyLedger) -> None:
+        signals = [signal(f"k{number:04}") for number in range(1200)]
+        commit(ledger, signals=signals, episodes=[episode(1, *signals)])
+        read = ledger.get("rule@page#1")
+        assert read is not None
+        assert len(read.members) == 1200
+        changed = read.members["am", "k0700"]
+        new = signal("new")
+        members = {**read.members, new.id: member(new), changed.signal.id: replace(changed, cleared=True)}
+        commit(ledger, signals=[new], episodes=[replace(read, members=members)])
+        again = ledger.get("rule@page#1")
+        assert again is not None
+        assert again.members == {**members, new.id: member(stored(new))}
+
+    def test_a_member_shows_its_signal_as_it_is_now(self, ledger: AnyLedger) -> None:
+        commit(ledger, signals=[signal()], episodes=[episode(1, signal())])
+        resolved = signal(status=Status.RESOLVED, version=1)
+        commit(ledger, signals=[resolved])
+        read = ledger.get("rule@page#1")
+        assert read is not None
+        assert read.members["am", "k"].signal == stored(resolved)
+        assert not read.members["am", "k"].firing
+
+    def test_members_with_hostile_names_are_found_and_not_mixed_up(self, ledger: AnyLedger) -> None:
+        one, two = signal(HOSTILE), signal(HOSTILE + "y")
+        commit(ledger, signals=[one, two], episodes=[episode(1, one)])
+        assert [each.id for each in ledger.joined([one.id])] == ["rule@page#1"]
+        assert ledger.joined([two.id]) == []
+        read = ledger.get("rule@page#1")
+        assert read is not None
+        commit(ledger, episodes=[replace(read, members={**read.members, two.id: member(two)})])
+        assert len(ledger.joined([two.id])) == 1
+
+    def test_joined_gives_live_episodes_only_each_once(self, ledger: AnyLedger) -> None:
+        one, two = signal("one"), signal("two")
+        commit(
+            ledger,
+            signals=[one, two],
+            episodes=[
+                episode(1, one, two, key="a@page", phase=Phase.HELD),
+                episode(1, two, key="b@page", phase=Phase.CLEARING, created_at=NOW + SECOND),
+                episode(1, one, key="c@page", phase=Phase.DISMISSED),
+                episode(1, key="d@page"),
+            ],
+        )
+        assert [each.id for each in ledger.joined([one.id, two.id])] == ["a@page#1", "b@page#1"]
+        assert [each.id for each in ledger.joined([one.id])] == ["a@page#1"]
+        assert ledger.joined([("am", "unknown")]) == []
+        assert ledger.joined([]) == []
+
+    def test_joined_follows_an_episode_that_ends_and_is_opened_again(self, ledger: AnyLedger) -> None:
+        one = signal()
+        commit(ledger, signals=[one], episodes=[episode(1, one)])
+        for phase, found in ((Phase.RESOLVED, 0), (Phase.OPEN, 1), (Phase.RESOLVED, 0)):
+            read = ledger.get("rule@page#1")
+            assert read is not None
+            commit(ledger, episodes=[replace(read, phase=phase)])
+            assert len(ledger.joined([one.id])) == found
+
+
+class TestEpisodes:
+    def test_scope_gives_the_firing_signals_of_one_group_of_one_source(self, ledger: AnyLedger) -> None:
+        inside = [signal("b", scope="g"), signal("a", scope="g")]
+        outside = [
+            signal("over", Status.RESOLVED, scope="g"),
+            signal("elsewhere", scope="h"),
+            signal("other", scope="g", source="ci"),
+            signal("none"),
+        ]
+        commit(ledger, signals=[*inside, *outside])
+        assert list(ledger.scope("am", "g")) == [stored(inside[1]), stored(inside[0])]
+
+    def test_latest_is_the_greatest_number_live_or_ended(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode(number, phase=Phase.RESOLVED) for number in (9, 10, 2)])
+        commit(ledger, episodes=[episode(1, key="rule@page.0123456789"), episode(1, key="other@page")])
+        latest = ledger.latest(["rule@page", "rule@page.0123456789", "unknown@page"])
+        assert {key: each.id for key, each in latest.items()} == {
+            "rule@page": "rule@page#10",
+            "rule@page.0123456789": "rule@page.0123456789#1",
+        }
+        assert ledger.latest([]) == {}
+
+    def test_latest_takes_any_number_of_keys_and_gives_each_its_own(self, ledger: AnyLedger) -> None:
+        signals = [signal(f"k{number}") for number in range(700)]
+        episodes = [episode(1, each, key=f"r{number}@page") for number, each in enumerate(signals)]
+        actions = [action(each.id) for each in episodes]
+        commit(ledger, signals=signals, episodes=episodes, actions=actions)
+        latest = ledger.latest([f"r{number}@page" for number in range(700)])
+        assert len(latest) == 700
+        assert all(
+            list(each.members) == [("am", key.partition("@")[0].replace("r", "k"))] for key, each in latest.items()
+        )
+        assert all([a.aggregate for a in each.actions] == [each.id] for each in latest.values())
+
+    def test_an_episode_carries_its_unsettled_actions_in_order(self, ledger: AnyLedger) -> None:
+        states = [ActionState.DONE, ActionState.HELD, ActionState.REPLACED, ActionState.QUEUED, ActionState.SHADOWED]
+        actions = [action(seq=seq, state=state) for seq, state in enumerate(states, 1)]
+        tenth = action(seq=10)
+        commit(ledger, episodes=[episode()], actions=[tenth, *actions[::-1], action("rule@page#11")])
+        read = ledger.get("rule@page#1")
+        assert read is not None
+        assert read.actions == (actions[1], actions[3], tenth)
+
+    def test_due_gives_the_earliest_first_and_what_has_come_only(self, ledger: AnyLedger) -> None:
+        for number, wake_at in enumerate((NOW + SECOND, NOW, NOW - SECOND, None, NOW + 2 * SECOND), 1):
+            commit(ledger, episodes=[episode(number, wake_at=wake_at)])
+        assert [each.number for each in ledger.due(NOW + SECOND, 10)] == [3, 2, 1]
+        assert [each.number for each in ledger.due(NOW + SECOND, 2)] == [3, 2]
+        assert ledger.due(NOW - MINUTE, 10) == []
+        assert ledger.next_wake() == NOW - SECOND
+
+    def test_nothing_wakes_where_nothing_waits(self, ledger: AnyLedger) -> None:
+        assert ledger.next_wake() is None
+        commit(ledger, episodes=[episode()])
+        assert ledger.next_wake() is None
+
+    def test_live_asks_for_any_of_the_rules_on_one_page(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode(1, key="a@page"), episode(1, key="b@page", phase=Phase.RESOLVED)])
+        assert ledger.live(["x", "a"], "page")
+        assert not ledger.live(["a"], "other")
+        assert not ledger.live(["b"], "page")
+        assert not ledger.live([], "page")
+
+    def test_a_wake_looks_at_live_episodes_of_the_rule_now_and_moves_their_versions(self, ledger: AnyLedger) -> None:
+        commit(
+            ledger,
+            episodes=[
+                episode(1, key="a@page.0000000001", phase=Phase.HELD, wake_at=NOW + MINUTE),
+                episode(1, key="a@page.0000000002"),
+                episode(1, key="a@page.0000000003", wake_at=NOW - MINUTE),
+                episode(1, key="a@page.0000000004", phase=Phase.DISMISSED),
+                episode(1, key="a@other"),
+                episode(1, key="b@page"),
+            ],
+        )
+        commit(ledger, wakes=[("a", "page"), ("a", "page"), ("none", "page")])
+        woken = {each.id: (each.wake_at, each.version) for each in ledger.due(NOW, 10)}
+        assert woken == {
+            "a@page.0000000001#1": (NOW, 2),
+            "a@page.0000000002#1": (NOW, 2),
+            "a@page.0000000003#1": (NOW - MINUTE, 2),
+        }
+        with pytest.raises(Conflict):
+            commit(ledger, episodes=[episode(1, key="a@page.0000000002", version=1)])
+        untouched = ("a@page.0000000004#1", "a@other#1", "b@page#1")
+        assert [each and each.version for each in map(ledger.get, untouched)] == [1, 1, 1]
+
+    def test_a_wake_reaches_an_episode_of_the_same_commit(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode(1, key="a@page", wake_at=NOW + MINUTE)], wakes=[("a", "page")])
+        read = ledger.get("a@page#1")
+        assert read is not None
+        assert (read.wake_at, read.version) == (NOW, 2)
+
+
+class TestOutbox:
+    def claim(self, ledger: Outbox, now: datetime = NOW, *pages: str) -> str | None:
+        claimed = ledger.claim(now, LEASE, pages or ["page"])
+        return claimed.id if claimed else None
+
+    def test_an_action_comes_back_as_it_was_decided(self, ledger: AnyLedger) -> None:
+        steps = (BackfillStep(at=NOW, incident_status=IncidentStatus.RESOLVED, message=HOSTILE),)
+        content = Content(
+            title="Ausfälle",
+            message=HOSTILE,
+            incident_status=IncidentStatus.INVESTIGATING,
+            components={"api": ComponentStatus.PARTIAL_OUTAGE},
+            notify=True,
+            steps=steps,
+            starts_at=NOW,
+            ends_at=NOW + MINUTE,
+            automate=True,
+        )
+        full = action(
+            kind=ActionKind.OPEN_INCIDENT, post=Post.OPEN, content=content, key="k", reason=HOSTILE, sends=1, tries=2
+        )
+        commit(ledger, actions=[full])
+        assert ledger.claim(NOW, LEASE, ["page"]) == full
+
+    def test_the_oldest_comes_first_but_resolves_before_all(self, ledger: AnyLedger) -> None:
+        kinds = {
+            "a": ActionKind.UPDATE_INCIDENT,
+            "b": ActionKind.OPEN_INCIDENT,
+            "c": ActionKind.RESOLVE_INCIDENT,
+            "d": ActionKind.COMPLETE_MAINTENANCE,
+        }
+        actions = [action(name, kind=kind, created_at=NOW + n * SECOND) for n, (name, kind) in enumerate(kinds.items())]
+        commit(ledger, actions=actions)
+        assert [self.claim(ledger) for _ in range(5)] == ["c/1", "d/1", "a/1", "b/1", None]
+
+    def test_a_lease_keeps_others_away_until_it_lapses(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a")])
+        assert self.claim(ledger) == "a/1"
+        assert self.claim(ledger, NOW + LEASE - timedelta(microseconds=1)) is None
+        assert self.claim(ledger, NOW + LEASE) == "a/1"
+
+    def test_nothing_is_claimed_before_its_time_or_for_other_pages(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a", not_before=NOW + SECOND), action("b", page="other")])
+        assert self.claim(ledger) is None
+        assert ledger.claim(NOW, LEASE, []) is None
+        assert self.claim(ledger, NOW, "page", "other") == "b/1"
+        assert self.claim(ledger, NOW + SECOND) == "a/1"
+
+    @pytest.mark.parametrize("state", [state for state in ActionState if not state.settled])
+    def test_an_unsettled_action_blocks_those_behind_it(self, ledger: AnyLedger, state: ActionState) -> None:
+        first = action("a", 1, state=state, not_before=NOW + MINUTE)
+        commit(ledger, actions=[first, action("a", 2, kind=ActionKind.RESOLVE_INCIDENT)])
+        assert self.claim(ledger) is None
+        commit(ledger, actions=[replace(first, state=ActionState.DONE)])
+        assert self.claim(ledger) == "a/2"
+
+    @pytest.mark.parametrize("state", list(ActionState))
+    def test_only_queued_unknown_and_sending_actions_are_worked_on(self, ledger: AnyLedger, state: ActionState) -> None:
+        commit(ledger, actions=[action("a", state=state)])
+        workable = state in (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)
+        assert (self.claim(ledger) is not None) == workable
+
+    def test_sending_keeps_the_lease_and_any_other_change_ends_it(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a")])
+        claimed = ledger.claim(NOW, LEASE, ["page"])
+        assert claimed is not None
+        commit(ledger, actions=[replace(claimed, state=ActionState.SENDING, sends=1)])
+        assert self.claim(ledger, NOW + SECOND) is None
+        commit(ledger, actions=[replace(claimed, state=ActionState.UNKNOWN, sends=1)])
+        assert self.claim(ledger, NOW + SECOND) == "a/1"
+
+    def test_a_worker_that_died_while_sending_leaves_the_action_to_others(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a")])
+        claimed = ledger.claim(NOW, LEASE, ["page"])
+        assert claimed is not None
+        commit(ledger, actions=[replace(claimed, state=ActionState.SENDING, sends=1)])
+        again = ledger.claim(NOW + LEASE, LEASE, ["page"])
+        assert again == replace(claimed, state=ActionState.SENDING, sends=1)
+
+    def test_release_gives_it_back_for_later(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a")])
+        assert self.claim(ledger) == "a/1"
+        ledger.release("a/1", NOW + SECOND)
+        assert self.claim(ledger) is None
+        again = ledger.claim(NOW + SECOND, LEASE, ["page"])
+        assert again == action("a", not_before=NOW + SECOND)
+
+    def test_next_due_tells_when_a_claim_may_find_something(self, ledger: AnyLedger) -> None:
+        assert ledger.next_due(NOW) is None
+        commit(ledger, actions=[action("a", not_before=NOW + 9 * SECOND), action("b", 1, state=ActionState.HELD)])
+        commit(ledger, actions=[action("b", 2, not_before=NOW + SECOND)])
+        assert ledger.next_due(NOW) == NOW + 9 * SECOND
+        assert ledger.next_due(NOW + MINUTE) == NOW + MINUTE
+        commit(ledger, actions=[action("c", not_before=NOW + 5 * SECOND)])
+        assert ledger.next_due(NOW) == NOW + 5 * SECOND
+        assert self.claim(ledger, NOW + 5 * SECOND) == "c/1"
+        assert ledger.next_due(NOW) == NOW + 9 * SECOND
+        assert self.claim(ledger, NOW + 9 * SECOND) == "a/1"
+        assert ledger.next_due(NOW) == NOW + 5 * SECOND + LEASE
+
+    def test_four_threads_claim_four_hundred_actions_each_once_and_in_order(self, ledger: AnyLedger) -> None:
+        lines = [f"rule@page.{number:010}#1" for number in range(40)]
+        commit(ledger, actions=[action(line, seq) for line in lines for seq in range(1, 11)])
+        claimed: list[Action] = []
+
+        def work(number: int) -> None:
+            while len(claimed) < 400:
+                found = ledger.claim(NOW, LEASE, ["page"])
+                if found is not None:
+                    claimed.append(found)
+                    commit(ledger, actions=[replace(found, state=ActionState.DONE)])
+
+        in_threads(4, work)
+        assert len({each.id for each in claimed}) == len(claimed) == 400
+        for line in lines:
+            assert [each.seq for each in claimed if each.aggregate == line] == list(range(1, 11))
+
+    def test_attempts_come_back_with_their_exact_bytes_and_take_their_verdict(self, ledger: AnyLedger) -> None:
+        bytes_of_all = bytes(range(256))
+        first = Attempt(
+            action_id="a/1",
+            number=1,
+            started_at=NOW,
+            method="POST",
+            target="/x",
+            body=bytes_of_all,
+            baseline=("u1", "u2"),
+        )
+        second = replace(first, number=2, body=b"")
+        commit(ledger, actions=[action("a")], attempts=[first])
+        commit(ledger, attempts=[second])
+        told = replace(first, result=Result.UNKNOWN, finished_at=NOW + SECOND, detail=HOSTILE)
+        commit(ledger, attempts=[told])
+        assert list(ledger.attempts("a/1")) == [told, second]
+        assert ledger.attempts("a/2") == []
+
+    def test_own_updates_are_the_posts_known_to_be_ours_on_one_object(self, ledger: AnyLedger) -> None:
+        commit(
+            ledger,
+            actions=[
+                action("a", 1, kind=ActionKind.OPEN_INCIDENT, state=ActionState.DONE, remote_id="i1", update_id="u1"),
+                action("a", 2, state=ActionState.DONE, remote_id="i1", update_id="u2"),
+                action("a", 3, state=ActionState.UNKNOWN, remote_id="i1"),
+                action("b", 1, state=ActionState.DONE, remote_id="i2", update_id="u3"),
+            ],
+        )
+        assert ledger.own_updates("i1") == {"u1", "u2"}
+        assert ledger.own_updates("i3") == frozenset()
+        commit(ledger, actions=[action("a", 3, state=ActionState.DONE, remote_id="i1", update_id="u4")])
+        assert ledger.own_updates("i1") == {"u1", "u2", "u4"}
+
+    def test_unsettled_creates_are_those_that_may_be_on_the_page(self, ledger: AnyLedger) -> None:
+        opens = {
+            "queued": action("queued", kind=ActionKind.OPEN_INCIDENT),
+            "sending": action("sending", kind=ActionKind.OPEN_INCIDENT, state=ActionState.SENDING, sends=1),
+            "unknown": action("unknown", kind=ActionKind.BACKFILL_INCIDENT, state=ActionState.UNKNOWN, sends=1),
+            "held": action("held", kind=ActionKind.SCHEDULE_MAINTENANCE, state=ActionState.HELD, sends=1),
+            "braked": action("braked", kind=ActionKind.OPEN_INCIDENT, state=ActionState.HELD),
+            "done": action("done", kind=ActionKind.OPEN_INCIDENT, state=ActionState.DONE, sends=1),
+            "update": action("update", state=ActionState.UNKNOWN, sends=1),
+            "page": action("page", kind=ActionKind.OPEN_INCIDENT, state=ActionState.UNKNOWN, sends=1, page="other"),
+        }
+        commit(ledger, actions=list(opens.values()))
+        assert {each.aggregate for each in ledger.unsettled_creates("page")} == {"sending", "unknown", "held"}
+
+
+class TestQueries:
+    def test_history_gives_the_newest_first_of_what_is_asked_for(self, ledger: AnyLedger) -> None:
+        commit(
+            ledger, episodes=[episode(7, key="a@page.0123456789", group={"region": "eu"}), episode(1, key="b@other")]
+        )
+        commit(
+            ledger,
+            actions=[
+                action("a@page.0123456789#7", 1, tries=2),
+                action("a@page.0123456789#7", 2),
+                action("b@other#1", 3, page="other"),
+                action("unknown", 4),
+            ],
+        )
+        assert [line.action.seq for line in ledger.history()] == [4, 3, 2, 1]
+        assert [line.action.seq for line in ledger.history(limit=2)] == [4, 3]
+        assert [line.action.seq for line in ledger.history(page="other")] == [3]
+        assert [line.action.seq for line in ledger.history(rule_id="a")] == [2, 1]
+        assert [line.action.seq for line in ledger.history(since=NOW + 3 * SECOND)] == [4, 3]
+        line = ledger.history(rule_id="a", page="page")[-1]
+        assert (line.episode, line.rule_id, line.number) == ("a@page.0123456789#7", "a", 7)
+        assert (line.group, line.attempts, line.said_at) == ({"region": "eu"}, 2, None)
+        assert ledger.history()[0].rule_id == ""
+
+    def test_history_tells_when_the_page_had_it_first(self, ledger: AnyLedger) -> None:
+        done = action(state=ActionState.DONE, update_id="u1")
+        commit(ledger, actions=[action()])
+        commit(ledger, now=NOW + SECOND, actions=[done])
+        commit(ledger, now=NOW + MINUTE, actions=[replace(done, reason="the text differs")])
+        (line,) = ledger.history()
+        assert (line.said_at, line.update_id) == (NOW + SECOND, "u1")
+
+    def test_a_story_tells_everything_about_one_episode_and_nothing_else(self, ledger: AnyLedger) -> None:
+        one, two = signal("one"), signal("two")
+        (seq,) = record(ledger, None)
+        told = episode(1, one, created_at=NOW, members={one.id: member(one, joined_at=NOW)})
+        early = Heard(inbound_seq=seq, position=0, event=one.event, effect="before it counted")
+        first = Heard(inbound_seq=seq, position=0, event=one.event, effect="news")
+        other = Heard(inbound_seq=seq, position=1, event=two.event, effect="news")
+        commit(ledger, now=NOW - MINUTE, heard=[early])
+        commit(ledger, signals=[one, two], episodes=[told, episode(1, two, key="other@page")], heard=[first, other])
+        attempt = Attempt(action_id="rule@page#1/1", number=1, started_at=NOW, method="POST", target="/", body=b"x")
+        decisions = [
+            Decision(aggregate="rule@page#1", at=NOW, cause="inbound 1", text=text) for text in ("one", HOSTILE)
+        ]
+        strange = Decision(aggregate="other@page#1", at=NOW, cause="x", text="y")
+        actions = [action(seq=1, state=ActionState.DONE), action(seq=2)]
+        commit(ledger, actions=[*actions, action("other@page#1")], attempts=[attempt], decisions=[*decisions, strange])
+        last = replace(first, effect="the last word")
+        read = ledger.get("rule@page#1")
+        assert read is not None
+        ended = replace(read, phase=Phase.RESOLVED, ended_at=NOW + SECOND)
+        commit(ledger, now=NOW + SECOND, heard=[last], episodes=[ended])
+        commit(ledger, now=NOW + MINUTE, heard=[replace(first, effect="after it ended")])
+
+        story = ledger.story("rule@page#1")
+        assert story is not None
+        assert story.episode == ledger.get("rule@page#1")
+        assert [heard for _, heard in story.heard] == [first, last]
+        assert {at for at, _ in story.heard} == {NOW}  # when it was received, not when it was handled
+        assert list(story.decisions) == decisions
+        assert [line.action for line in story.actions] == actions
+        assert list(story.attempts) == [attempt]
+
+    def test_an_episode_is_called_by_rule_and_number_where_that_is_unambiguous(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode(1), episode(2), episode(2, key="rule@page.0123456789")])
+        called = {
+            name: ledger.story(name) for name in ("rule#1", "rule#2", "rule@page#2", "rule#3", "rule", "#", "rule#x")
+        }
+        assert {name: story and story.episode.id for name, story in called.items()} == {
+            "rule#1": "rule@page#1",
+            "rule#2": None,
+            "rule@page#2": "rule@page#2",
+            "rule#3": None,
+            "rule": None,
+            "#": None,
+            "rule#x": None,
+        }
+
+    def test_totals_name_everything_even_what_never_was(self, ledger: AnyLedger) -> None:
+        names = {"inbounds", "inbounds_pending", "inbounds_parked", "inbounds_unparsed", "events", "signals_firing"}
+        names |= {f"episodes_{phase}" for phase in Phase} | {f"actions_{state}" for state in ActionState}
+        names |= {f"actions_done_{kind}" for kind in ActionKind}
+        assert ledger.totals() == dict.fromkeys(names, 0)
+
+    def test_totals_count(self, ledger: AnyLedger) -> None:
+        seqs = record(ledger, None, None, None)
+        commit(
+            ledger,
+            handled=[Handled(seq=seqs[0]), Handled(seq=seqs[1], state="parked", detail="why")],
+            heard=[Heard(inbound_seq=1, position=0, event=event(), effect="news")],
+            signals=[signal("a"), signal("b", Status.RESOLVED), signal("c", Status.INFO)],
+            episodes=[episode(1), episode(2, phase=Phase.RESOLVED)],
+            actions=[action(seq=1, state=ActionState.DONE), action(seq=2, state=ActionState.HELD)],
+        )
+        counted = {name: count for name, count in ledger.totals().items() if count}
+        assert counted == {
+            "inbounds": 3,
+            "inbounds_pending": 1,
+            "inbounds_parked": 1,
+            "events": 1,
+            "signals_firing": 1,
+            "episodes_open": 1,
+            "episodes_resolved": 1,
+            "actions_done": 1,
+            "actions_held": 1,
+            "actions_done_update_incident": 1,
+        }
+
+    def test_notices_give_the_newest_first(self, ledger: AnyLedger) -> None:
+        notices = [Notice(code=f"c{n}", subject=HOSTILE, text="t", severity=Severity.ERROR) for n in range(3)]
+        commit(ledger, notices=notices[:2])
+        commit(ledger, now=NOW + SECOND, notices=notices[2:])
+        assert list(ledger.notices()) == [(NOW + SECOND, notices[2]), (NOW, notices[1]), (NOW, notices[0])]
+        assert len(ledger.notices(limit=1)) == 1
+
+
+class TestRestart:
+    def test_everything_is_there_after_a_restart(self, store: Store) -> None:
+        ledger = store.open()
+        record(ledger, "d1", "d2", None)
+        one = signal()
+        commit(
+            ledger,
+            handled=[Handled(seq=1)],
+            heard=[Heard(inbound_seq=1, position=0, event=one.event, effect="news")],
+            signals=[one],
+            episodes=[episode(1, one, wake_at=NOW)],
+            actions=[action(seq=1), action("later", not_before=NOW + MINUTE)],
+            attempts=[Attempt(action_id="later/1", number=1, started_at=NOW, method="POST", target="/", body=b"x")],
+            decisions=[Decision(aggregate="rule@page#1", at=NOW, cause="c", text="t")],
+            notices=[Notice(code="c", subject="s", text="t")],
+            revisions={"h": {"a": 1}},
+        )
+        ledger.claim(NOW, LEASE, ["page"])
+        before = self.everything(ledger)
+        store.close()
+        again = store.open()
+        assert self.everything(again) == before
+        assert again.claim(NOW + SECOND, LEASE, ["page"]) is None
+        assert record_all(again, [entry("d2")]) == [Recorded(2, duplicate=True)]
+        (new,) = record(again, None)
+        assert new > 3
+
+    def everything(self, ledger: AnyLedger) -> list[object]:
+        return [
+            list(ledger.pending(10)),
+            ledger.signals([("am", "k")]),
+            ledger.get("rule@page#1"),
+            ledger.story("rule#1"),
+            ledger.totals(),
+            list(ledger.notices()),
+            list(ledger.history()),
+            list(ledger.attempts("later/1")),
+            ledger.revision("h"),
+            ledger.next_wake(),
+            ledger.next_due(NOW),
+        ]
+
+    def test_a_closed_ledger_takes_nothing(self, store: Store) -> None:
+        ledger = store.open()
+        ledger.close()
+        with pytest.raises(LedgerUnavailable):
+            commit(ledger, signals=[signal()])
+        with pytest.raises(LedgerUnavailable):
+            ledger.record(entry(), lambda answer: None)
+
+    def test_closing_commits_what_is_queued(self, store: Store) -> None:
+        ledger = store.open()
+        answers: list[Recorded | Exception] = []
+        for _ in range(300):
+            ledger.record(entry(), answers.append)
+        store.close()
+        assert len(answers) == 300
+        assert len(store.open().pending(1000)) == 300

@@ -1,0 +1,158 @@
+"""Whatever happens, in whatever order: the page ends up telling the truth, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.core.transcript import START, Transcript, alert, rule_of
+from worker.core.drafts import Heard, Item
+from worker.core.episodes import decide
+from worker.core.model import ActionKind, Event, Result, Status
+from worker.core.ruleset import Rule
+from worker.core.signals import settle
+
+
+@cache
+def compiled(**incident: str) -> Rule:
+    """Compile once per set of options."""
+    return rule_of(**incident)
+
+
+options = st.fixed_dictionaries(
+    {
+        "hold": st.sampled_from(["0s", "2m"]),
+        "quiet": st.sampled_from(["0s", "3m"]),
+        "min_gap": st.sampled_from(["0s", "5m"]),
+        "reopen_within": st.sampled_from(["0s", "10m"]),
+    }
+)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("fires"), st.sampled_from("abc"), st.sampled_from(["critical", "warning", "info"])),
+        st.tuples(st.just("clears"), st.sampled_from("abc"), st.just("")),
+        st.tuples(st.just("passes"), st.sampled_from(["10s", "1m", "4m", "20m"]), st.just("")),
+        st.tuples(st.just("answers"), st.sampled_from(list(Result)[:2] + [Result.UNKNOWN, Result.DENIED]), st.just("")),
+    ),
+    max_size=25,
+)
+
+
+def play(rule: Rule, story: list[tuple[str, str, str]]) -> Transcript:
+    """Tell a story to a line of episodes; a write whose outcome is unknown is settled as done when time passes."""
+    t = Transcript(rule)
+    for what, who, how in story:
+        if what == "fires":
+            t.fires(who, how)
+        elif what == "clears" and ("alerts", who) in t.signals:
+            t.clears(who)
+        elif what == "passes":
+            settle_unknown(t).passes(who)
+        elif what == "answers":
+            t.answer = lambda action, result=Result(who): result  # type: ignore[misc]
+    return t
+
+
+def settle_unknown(t: Transcript) -> Transcript:
+    """What was not known turns out to be on the page."""
+    for action in t.episode.actions if t.episode else ():
+        if action.state == "unknown":
+            t.outcome(action, Result.DONE)
+    return t
+
+
+@settings(deadline=None, max_examples=300)
+@given(options, steps)
+def test_once_all_is_clear_and_the_page_answers_nothing_stays_open(
+    option: dict[str, str], story: list[tuple[str, str, str]]
+) -> None:
+    t = play(compiled(**option), story)
+    t.answer = lambda action: Result.DONE
+    settle_unknown(t).passes("30m")
+    for key in [key for _, key in t.signals]:
+        t.clears(key)
+    settle_unknown(t).passes("2d")
+    opened = [a for _, a in t.posts if a.kind is ActionKind.OPEN_INCIDENT]
+    resolved = [a for _, a in t.posts if a.kind is ActionKind.RESOLVE_INCIDENT]
+    reopened = [a for _, a in t.posts if a.post == "reopen"]
+    assert len(resolved) == len(opened) + len(reopened)
+    assert len({a.key for a in opened}) == len(opened)
+    assert t.states == []
+    assert t.phase in {"none", "resolved", "dismissed"}
+
+
+@settings(deadline=None, max_examples=300)
+@given(options, steps)
+def test_once_the_page_answers_it_shows_what_is_true(option: dict[str, str], story: list[tuple[str, str, str]]) -> None:
+    t = play(compiled(**option), story)
+    t.answer = lambda action: Result.DONE
+    settle_unknown(t).passes("1h")
+    ranks = {"critical": "full_outage", "warning": "degraded_performance"}
+    firing = [s.event.severity for s in t.signals.values() if s.firing]
+    true = next((ranks[severity] for severity in ranks if severity in firing), "operational")
+    shown = t.shown.get("checkout", "operational") if t.phase in {"open", "clearing"} else "operational"
+    assert shown == true
+
+
+@settings(deadline=None, max_examples=200)
+@given(options, steps)
+def test_no_two_updates_come_closer_than_min_gap(option: dict[str, str], story: list[tuple[str, str, str]]) -> None:
+    rule = compiled(**option)
+    t = play(rule, [step for step in story if step[0] != "answers"])
+    gap = rule.plan.min_gap  # type: ignore[union-attr]
+    times = [(float(at[:-1]), action) for at, action in t.posts]
+    for (before, _), (after, action) in zip(times, times[1:], strict=False):
+        if action.post in {"worsen", "improve", "monitoring"}:
+            assert timedelta(minutes=after - before) >= gap - timedelta(seconds=1)
+
+
+stamped = st.lists(
+    st.builds(
+        lambda key, status, stamp, severity: alert(
+            key, severity, status, started=START, occurred_at=START + timedelta(seconds=stamp)
+        ),
+        st.sampled_from("ab"),
+        st.sampled_from(["firing", "resolved"]),
+        st.integers(0, 5),
+        st.sampled_from(["critical", "warning"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(stamped.flatmap(lambda events: st.tuples(st.just(events), st.permutations(events + events[:3]))))
+def test_stamped_statements_in_any_order_and_number_leave_the_page_the_same(
+    orders: tuple[list[Event], list[Event]],
+) -> None:
+    ends = []
+    for order in orders:
+        t = Transcript(compiled(hold="2m", quiet="1m"))
+        t.now = START + timedelta(seconds=30)
+        for event in order:
+            t.hears(event)
+        t.passes("1h")
+        ends.append((t.phase in {"open", "clearing"}, t.shown if t.phase == "open" else {}))
+    assert ends[0] == ends[1]
+
+
+@settings(deadline=None, max_examples=200)
+@given(options, steps)
+def test_a_repeat_changes_nothing(option: dict[str, str], story: list[tuple[str, str, str]]) -> None:
+    t = play(compiled(**option), story)
+    if t.episode is None:
+        return
+    items = []
+    for signal in t.signals.values():
+        same, change = settle(signal, signal.event, t.now, t.seq + 1)
+        assert same is not None
+        items.append(Item(event=signal.event, signal=same, change=change, matches=signal.event.status is Status.FIRING))
+    verdict = decide(t.episode, Heard(items=items, cause="again"), t.context, t.now, key="k", group={})
+    again = replace(verdict.episode, wake_at=t.episode.wake_at) if verdict.episode else t.episode
+    assert again == t.episode
+    assert verdict.actions == ()
