@@ -48,11 +48,13 @@ class Postgres:
 
         self._server = server
         self._numbers = itertools.count(1)
+        self._made: list[str] = []
         self._admin = psycopg.connect(server.get_uri(), autocommit=True)
         # What is tested is what we ask of the server, not its disk.
         self._admin.execute("ALTER SYSTEM SET fsync = off")
         self._admin.execute("SELECT pg_reload_conf()")
         open_ledger(self.empty("template_of_all"), clock=lambda: BORN).close()
+        self._made.clear()
 
     def empty(self, name: str = "") -> str:
         """Make a database without tables; give its URL."""
@@ -64,15 +66,22 @@ class Postgres:
 
     def _create(self, name: str, template: str) -> str:
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._made.append(name)
         url: str = self._server.get_uri(name)
         return url
+
+    def drop_all(self) -> None:
+        """Drop what the last test made; hundreds of databases make the server slow to stop."""
+        for name in self._made:
+            self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        self._made.clear()
 
     def close(self) -> None:
         self._admin.close()
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres_server() -> Iterator[Postgres]:
     """A real server; where it cannot start, tests are skipped, but not in CI."""
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as directory:
         try:
@@ -88,6 +97,13 @@ def postgres() -> Iterator[Postgres]:
         yield running
         running.close()
         server.cleanup()
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
+    """A real server without ledgers."""
+    yield postgres_server
+    postgres_server.drop_all()
 
 
 @pytest.fixture(params=["fake", "sqlite", "postgres"])

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def auth(scheme: str) -> AuthConfig:
     return AuthConfig(scheme=scheme, options=AUTHS[scheme])
 
 
+@cache
 def config_of(case: Path) -> SourceConfig:
     kind, path = case.parent.name, case / "config.yaml"
     if not path.exists():
@@ -95,11 +97,6 @@ def case(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def configs() -> dict[Path, SourceConfig]:
-    return {case: config_of(case) for case in CASES}
-
-
 def check_sound(statements: Sequence[Statement], source: Source, config: SourceConfig) -> None:
     """What holds for all events of every source, whatever the body was."""
     for event in statements:
@@ -134,31 +131,31 @@ def test_every_captured_body_belongs_to_a_source() -> None:
     assert {case.parent.name for case in CASES} <= SOURCES.keys()
 
 
-def test_a_body_says_exactly_what_was_recorded(case: Path, configs: dict[Path, SourceConfig]) -> None:
-    statements = SOURCES[case.parent.name].normalise(inbound_of(case), configs[case])
+def test_a_body_says_exactly_what_was_recorded(case: Path) -> None:
+    statements = SOURCES[case.parent.name].normalise(inbound_of(case), config_of(case))
     assert [recorded(each) for each in statements] == json.loads((case / "events.json").read_text())
-    check_sound(statements, SOURCES[case.parent.name], configs[case])
+    check_sound(statements, SOURCES[case.parent.name], config_of(case))
 
 
-def test_a_repeat_says_the_same_again(case: Path, configs: dict[Path, SourceConfig]) -> None:
+def test_a_repeat_says_the_same_again(case: Path) -> None:
     source, later = SOURCES[case.parent.name], replace(inbound_of(case), received_at=NOW + timedelta(days=1), seq=99)
-    assert source.normalise(later, configs[case]) == source.normalise(inbound_of(case), configs[case])
+    assert source.normalise(later, config_of(case)) == source.normalise(inbound_of(case), config_of(case))
 
 
-def test_the_content_type_does_not_matter(case: Path, configs: dict[Path, SourceConfig]) -> None:
+def test_the_content_type_does_not_matter(case: Path) -> None:
     source, inbound = SOURCES[case.parent.name], inbound_of(case)
     odd = replace(
         inbound, headers={**inbound.headers, "content-type": "application/x-www-form-urlencoded"}, method="PUT"
     )
-    assert source.normalise(odd, configs[case]) == source.normalise(inbound, configs[case])
+    assert source.normalise(odd, config_of(case)) == source.normalise(inbound, config_of(case))
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-def test_a_source_stamps_every_statement_of_public_things_or_none(kind: str, configs: dict[Path, SourceConfig]) -> None:
+def test_a_source_stamps_every_statement_of_public_things_or_none(kind: str) -> None:
     stamped: dict[object, set[bool]] = {}
     for case in (case for case in CASES if case.parent.name == kind):
-        whose = kind if configs[case].mapping is None else case  # a mapping decides for itself
-        for event in SOURCES[kind].normalise(inbound_of(case), configs[case]):
+        whose = kind if config_of(case).mapping is None else case  # a mapping decides for itself
+        for event in SOURCES[kind].normalise(inbound_of(case), config_of(case)):
             if isinstance(event, Event) and not (event.private and event.status is Status.INFO):
                 stamped.setdefault(whose, set()).add(event.occurred_at is not None)
     assert all(len(said) == 1 for said in stamped.values())
@@ -212,11 +209,11 @@ def test_a_sender_without_delivery_ids_gets_none_invented(kind: str) -> None:
     assert SOURCES[kind].delivery_id(Inbound(source="s", body=b"{}", headers={}, received_at=NOW)) == ""
 
 
-def test_a_truncated_body_is_not_understood(case: Path, configs: dict[Path, SourceConfig]) -> None:
+def test_a_truncated_body_is_not_understood(case: Path) -> None:
     source, body = SOURCES[case.parent.name], (case / "body.json").read_bytes().rstrip()
     for end in range(0, len(body), max(1, len(body) // 40)):
         with pytest.raises(PayloadNotUnderstood):
-            source.normalise(inbound_of(case, body[:end]), configs[case])
+            source.normalise(inbound_of(case, body[:end]), config_of(case))
 
 
 NONSENSE = [
@@ -234,14 +231,14 @@ NONSENSE = [
 ]
 
 
-@pytest.mark.parametrize("body", NONSENSE)
-def test_nonsense_is_not_understood_or_says_nothing(case: Path, configs: dict[Path, SourceConfig], body: bytes) -> None:
-    reason = ""
-    try:
-        assert not SOURCES[case.parent.name].normalise(inbound_of(case, body), configs[case])
-    except PayloadNotUnderstood as error:
-        reason = str(error)
-    assert len(reason) < 400
+def test_nonsense_is_not_understood_or_says_nothing(case: Path) -> None:
+    for body in NONSENSE:
+        reason = ""
+        try:
+            assert not SOURCES[case.parent.name].normalise(inbound_of(case, body), config_of(case)), body
+        except PayloadNotUnderstood as error:
+            reason = str(error)
+        assert len(reason) < 400
 
 
 def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -255,11 +252,9 @@ def leaves(value: Any) -> Iterator[tuple[Any, Any]]:
 ODD: list[Any] = [None, "", "x" * 9_000, "line\nline", -1, 2**63, 1e308, True, [], {}, [None], "0001-01-01T00:00:00Z"]
 
 
-def test_no_damage_to_a_single_field_does_more_than_refuse_the_body(
-    case: Path, configs: dict[Path, SourceConfig]
-) -> None:
+def test_no_damage_to_a_single_field_does_more_than_refuse_the_body(case: Path) -> None:
     """Oversized, missing, mistyped: either it is refused with a short reason, or what comes out is sound."""
-    source, config, value = SOURCES[case.parent.name], configs[case], json.loads((case / "body.json").read_bytes())
+    source, config, value = SOURCES[case.parent.name], config_of(case), json.loads((case / "body.json").read_bytes())
     reasons: set[str] = set()
     for container, place in leaves(value):
         good = container[place]

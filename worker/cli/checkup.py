@@ -7,7 +7,6 @@ A check never raises for what it came to find. Secrets appear by name only.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import platform
 import shutil
@@ -206,13 +205,15 @@ def _space(directory: Path) -> Finding:
 
 
 def _holder(file: Path, run_file: Path) -> Finding:
+    from worker.cli.reading import address_left
+
     pid = _held_by(file)
     if not pid:
         return Finding("worker", Verdict.OK, "no worker holds the ledger")
-    where = ""
-    if run_file.exists():
-        where = f" and listens on {json.loads(run_file.read_text())['url']}"
-    return Finding("worker", Verdict.OK, f"process {pid} holds the ledger{where}")
+    address = address_left(run_file)
+    return Finding(
+        "worker", Verdict.OK, f"process {pid} holds the ledger{f' and listens on {address}' if address else ''}"
+    )
 
 
 def _held_by(file: Path) -> str:

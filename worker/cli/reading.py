@@ -1,10 +1,12 @@
-"""The ledger as commands read it, and times as people type them."""
+"""The ledger as commands read it, the address of its worker, and times as people type them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.errors import ConfigError
@@ -34,6 +36,13 @@ def ledger_to_read(url: str) -> Iterator[Ledger]:
         yield ledger
     finally:
         ledger.close()
+
+
+def address_left(run_file: Path | None) -> str:
+    """Give the address that a worker left beside its ledger; "" where there is none to read."""
+    with suppress(OSError, ValueError, KeyError):
+        return str(json.loads(run_file.read_text())["url"]) if run_file else ""
+    return ""
 
 
 def moment(option: str, text: str, at: datetime) -> datetime:

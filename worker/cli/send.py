@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import uuid
@@ -96,11 +95,9 @@ def _header(text: str) -> tuple[str, str]:
 def _running(settings: Settings) -> str:
     """Give the address that the worker left beside its ledger, else the one that it listens on by default."""
     from worker.bootstrap import run_file_of
+    from worker.cli.reading import address_left
 
-    left = run_file_of(settings.ledger)
-    if left is not None and left.exists():
-        return str(json.loads(left.read_text())["url"])
-    return f"http://127.0.0.1:{settings.port}"
+    return address_left(run_file_of(settings.ledger)) or f"http://127.0.0.1:{settings.port}"
 
 
 def _posted(base: str, endpoint: Endpoint, body: bytes, further: Mapping[str, str]) -> httpx.Response:

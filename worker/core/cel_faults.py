@@ -40,9 +40,7 @@ _TYPES = {
     "null": "null",
     "null_type": "null",
     "timestamp": "a time",
-    "google.protobuf.timestamp": "a time",
     "duration": "a duration",
-    "google.protobuf.duration": "a duration",
     "bytes": "bytes",
     "optional_type": "an optional value",
     "type": "a type",
@@ -94,7 +92,7 @@ _RUN_TIME = (
     (re.compile(r"No matching overloads found : <jump_condition>"), "what stands before `?` is neither true nor false"),
     (re.compile(r"Iteration budget exceeded"), "it goes through too many elements (about 10,000 are allowed)"),
     (re.compile(r"Non-CEL value type for '(.+)'"), "`{0}` is not a value that expressions can read"),
-    (re.compile(r"String to (\w+) conversion failed"), "this text is not {type}; guard it with `!= \"\"`"),
+    (re.compile(r"String to (\w+) conversion failed"), 'this text is not {type}; guard it with `!= ""`'),
     (re.compile(r"Invalid timezone"), "there is no time zone of this name"),
 )
 _OVERLOAD = re.compile(
@@ -138,8 +136,8 @@ def kind_of(type_name: str) -> str:
 
 
 def _without_code(said: str) -> str:
-    """Cut the status code that stands before, after or on both sides of a message."""
-    return _CODE.sub("", said)
+    """Cut the status code that stands before, after or on both sides of a message, and long names of types."""
+    return _CODE.sub("", said).replace("google.protobuf.", "")
 
 
 def _compile_fault(text: str, line: int, column: int, message: str, names: Collection[str]) -> Fault:

@@ -190,7 +190,9 @@ class Checker:
         for section in ("group_by", "vars"):
             for name in names_in(find(self.entry.data, section)):
                 if name in BUILT_IN_WORDS:
-                    self._wrong_name((section,), name, f"`{name}` is a word that every text has already; choose another name")
+                    self._wrong_name(
+                        (section,), name, f"`{name}` is a word that every text has already; choose another name"
+                    )
                 elif section == "vars" and name in groups:
                     self._wrong_name((section,), name, f"`{name}` is a name in `group_by` already; choose another name")
 
@@ -218,7 +220,9 @@ class Checker:
         for category in texts:
             if category not in (*categories, "*"):
                 hint = suggest(category, names_in(categories), "it has")
-                self._wrong_key(("relay", "resolve", category), f"category {shown(category)} is not in `resolve_on`{hint}")
+                self._wrong_key(
+                    ("relay", "resolve", category), f"category {shown(category)} is not in `resolve_on`{hint}"
+                )
         silent = [category for category in names_in(categories) if category not in texts]
         if silent and "*" not in texts:
             self._wrong_key(("relay", "resolve"), f'`resolve` has no text for {listed(silent)}; add it, or one for "*"')

@@ -59,25 +59,30 @@ class Compiler:
         self._tell = tell
         self._words = frozenset(words)
 
-    def _try(self, loc: Path, make: Callable[[], Made]) -> Made | Any:
+    def _try(self, loc: Path, make: Callable[[], Made], hint: str = "") -> Made | Any:
         try:
             return make()
         except CompileFailed as failed:
             for line, column, message in failed.faults:
-                self._tell(loc, line, column, message)
+                self._tell(loc, line, column, message + hint)
             return None  # whoever was told drops the whole entry
+
+    def _cel(self, text: str, loc: Path, make: Callable[[], Program]) -> Program:
+        # The usual slip: a word that is meant as a text, which must be quoted for YAML and for CEL.
+        hint = f"; if it is a fixed text, write \"'{text}'\"" if text.isidentifier() else ""
+        return self._try(loc, make, hint)
 
     def event(self, text: str, want: Want, loc: Path) -> Program:
         """Compile an expression over one event."""
-        return self._try(loc, lambda: compile_event(text, want))
+        return self._cel(text, loc, lambda: compile_event(text, want))
 
     def signals(self, text: str, want: Want, loc: Path) -> Program:
         """Compile an expression over the leading event and all firing signals."""
-        return self._try(loc, lambda: compile_signals(text, want))
+        return self._cel(text, loc, lambda: compile_signals(text, want))
 
     def json(self, text: str, want: Want, names: Collection[str], loc: Path) -> Program:
         """Compile an expression over a body."""
-        return self._try(loc, lambda: compile_json(text, want, names=names))
+        return self._cel(text, loc, lambda: compile_json(text, want, names=names))
 
     def regex(self, pattern: str, loc: Path) -> Program:
         """Compile a regular expression."""
@@ -122,16 +127,19 @@ def _dotted(loc: Path) -> str:
     return ".".join(str(part) for part in loc) or "rule"
 
 
-def compile_rule(rule: RuleSpec, tell: Callable[[Path, int, int, str], None], place: str = "") -> Rule:
+def compile_rule(
+    rule: RuleSpec, tell: Callable[[Path, int, int, str], None], words: Collection[str] = (), place: str = ""
+) -> Rule:
     """
     Make a rule from its form.
 
     Args:
         rule: Its form.
         tell: Takes (path, line, column, message) of each fault; if it is called, the rule must not be used.
+        words: Names that its texts may use besides those in ``group_by`` and ``vars``.
         place: ``file:line:col``.
     """
-    compiler = Compiler(tell, (*rule.group_by, *rule.vars))
+    compiler = Compiler(tell, (*rule.group_by, *rule.vars, *words))
     spec = spec_of(rule)
     return Rule(
         id=rule.id,
@@ -298,9 +306,17 @@ _WANTS: Mapping[str, Want] = {
 """Fields that are no text; what JSON may hold for them is known to the source that reads it."""
 
 
-def compile_mapping(event: EventSpec, compiler: Compiler, loc: Path) -> JsonMapping:
-    """Make the mapping of a ``json`` source."""
-    names: list[str] = []
+def compile_mapping(event: EventSpec, compiler: Compiler, loc: Path, names: Collection[str] = ()) -> JsonMapping:
+    """
+    Make the mapping of a ``json`` source.
+
+    Args:
+        event: Its form.
+        compiler: Collects what is wrong.
+        loc: Where it stands in the entry.
+        names: What expressions may use besides ``body``, ``headers`` and the names in ``each``.
+    """
+    names = list(names)
     each: list[tuple[str, Program]] = []
     for index, step in enumerate(event.each):
         for name, cel in step.items():

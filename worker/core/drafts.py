@@ -415,16 +415,15 @@ def new_episode(key: str, last: Episode | None, group: Mapping[str, str], contex
         rule_hash=context.rule.hash,
         created_at=now,
         held_since=now,
-        prior_key=(last.open_key or last.prior_key) if last else "",
-        prior_uses=(last.open_uses if last.open_key else last.prior_uses) if last else 0,
+        previous_end=last.ended_at if last else None,
     )
 
 
 def create_key(draft: Draft, leading: Signal) -> str:
     """
     Derive the idempotency key of an open from what it is about, so that it survives the loss of the ledger,
-    and so that a new outage never gets the old incident back: an occurrence that opens a second incident
-    (its severity fell below what the rule counts, and rose again) is told apart by how often it did.
+    and so that a new outage never gets the old incident back. An occurrence that was there before the last incident
+    ended may have opened one already (its severity fell below what the rule counts, and rose again): told apart.
     """
     episode, started = draft.episode, leading.event.started_at
     base = digest(
@@ -436,9 +435,8 @@ def create_key(draft: Draft, leading: Signal) -> str:
         started.isoformat() if started else "",
         leading.last_resolve.isoformat() if leading.last_resolve else "",
     )
-    uses = episode.prior_uses + 1 if base == episode.prior_key else 0
-    draft.set(open_key=base, open_uses=uses)
-    return digest(base, uses) if uses else base
+    again = episode.previous_end is not None and leading.since <= episode.previous_end
+    return digest(base, episode.number, episode.next_seq) if again else base
 
 
 def begin(action: Action, now: datetime) -> Action:

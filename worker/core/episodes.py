@@ -123,7 +123,7 @@ def _after_outcome(draft: Draft, action: Action, outcome: Outcome) -> None:
         draft.cancel(parked, f"the page does not reopen: {outcome.detail}; a new incident follows")
         draft.notices.clear()
         draft.set(known=None, remote_id="", touched=frozenset(), mailed=False, posted_at=None)
-        draft.set(prior_key=draft.episode.open_key, prior_uses=draft.episode.open_uses)
+        draft.set(previous_end=draft.now)
 
 
 def _reconcile(draft: Draft) -> None:

@@ -38,6 +38,7 @@ _MARKER = re.compile(
 """What makes a block at the start of a line; the named character is the one to escape."""
 _ADDRESS = re.compile(r"(?:https?://|(?<!\\)\]\([ ]?)[^\s()<>]*\Z|<[A-Za-z][^<>]*\Z")
 """The end of a text that stands within an address or a tag that the author began."""
+_LONGEST_WORD = 40
 _REACH = 2000
 """Characters before a value that are looked at."""
 
@@ -82,7 +83,7 @@ def cut(text: str, limit: int) -> str:
         return text
     head = text[: limit - 1]
     space = max(head.rfind(" "), head.rfind("\n"))
-    if not text[limit - 1].isspace() and space > limit // 2:
+    if not text[limit - 1].isspace() and 0 < len(head) - space <= _LONGEST_WORD:
         head = head[:space]
     head = re.sub(r"&\#?\w{0,8}\Z", "", head).rstrip()
     if (len(head) - len(head.rstrip("\\"))) % 2:

@@ -444,10 +444,7 @@ class Episode:
         relayed_stamp: The stamp of the newest statement that was relayed.
         hands_off: A person has taken over on the page.
         fault: Why its rule could not be followed the last time, or "".
-        open_key: What the open's idempotency key was derived from, "" before one was derived.
-        open_uses: How many opens before were derived from the same.
-        prior_key: ``open_key`` of the open before this one, in this episode or the last.
-        prior_uses: Its ``open_uses``.
+        previous_end: When the page incident before this one ended, in the last episode or in this.
         next_seq: The next action's seq.
         wake_at: When to look at it again without a stimulus; None: never.
         actions: Its unsettled actions in order of seq.
@@ -478,10 +475,7 @@ class Episode:
     relayed_stamp: datetime | None = None
     hands_off: bool = False
     fault: str = ""
-    open_key: str = ""
-    open_uses: int = 0
-    prior_key: str = ""
-    prior_uses: int = 0
+    previous_end: datetime | None = None
     next_seq: int = 1
     wake_at: datetime | None = None
     actions: tuple[Action, ...] = ()

@@ -8,10 +8,9 @@ files, resolving secrets and knowing the vendors are for the shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 from worker.core import advice, checking
-from worker.core.checking import Checker, Known, SourceFacts
+from worker.core.checking import Checker, Known, SourceFacts, find, names_in
 from worker.core.compiling import (
     Compiler,
     Spec,
@@ -41,7 +40,6 @@ from worker.core.spec.maintenance import MaintenanceSpec
 from worker.core.spec.pages import NoticeSpec, PageSpec
 from worker.core.spec.scalars import parse_secret
 from worker.core.spec.sources import AuthSpec, SourceSpec
-from worker.core.spelling import suggest
 from worker.core.wording import Model, validated
 from worker.core.written import Entry, Place, Report
 from worker.errors import ConfigError
@@ -83,17 +81,21 @@ def load(
 def _known(gathered: Gathered, kinds: Mapping[str, SourceFacts], providers: Collection[str]) -> Known:
     rules = {name: entry for entry in gathered.lists["rules"] if (name := checking.entry_name(entry)) is not None}
     return Known(
-        pages={name: checking.names_in(checking.find(entry.data, "components")) for name, entry in gathered.maps["pages"].items()},
-        sources={name: str(checking.find(entry.data, "kind")) for name, entry in gathered.maps["sources"].items()},
+        pages={name: names_in(find(entry.data, "components")) for name, entry in gathered.maps["pages"].items()},
+        sources={name: str(find(entry.data, "kind")) for name, entry in gathered.maps["sources"].items()},
         kinds=kinds,
         providers=providers,
         rules={name: checking.has_episodes(entry) for name, entry in rules.items()},
-        renamed={was: name for name, entry in rules.items() for was in checking.names_in(checking.find(entry.data, "was"))},
+        renamed={was: name for name, entry in rules.items() for was in names_in(find(entry.data, "was"))},
     )
 
 
 class _Loader:
-    """Goes through the entries of one set; what is wrong goes into the report, and the entry is left out."""
+    """
+    Goes through the entries of one set.
+
+    What is wrong goes into the report; what can be made of the rest is made all the same, to find what else is wrong.
+    """
 
     def __init__(self, known: Known, templates: Mapping[str, str], report: Report) -> None:
         self._known = known
@@ -140,10 +142,10 @@ class _Loader:
         return _page_config(name, entry, page, spec), spec
 
     def _source(self, name: str, entry: Entry) -> tuple[SourceConfig, Spec] | None:
+        Checker(entry, self._known, self._report).source()
         source = self._read(SourceSpec, entry)
         if source is None:
             return None
-        Checker(entry, self._known, self._report).source(source)
         advice.advise_source(entry, source, self._report)
         compiler, spec = Compiler(self._tell(entry)), spec_of(source)
         if source.canary is not None:
@@ -152,32 +154,43 @@ class _Loader:
             name=name,
             kind=source.kind,
             auth=_auth(source, entry),
-            mapping=compile_mapping(source.event, compiler, ("event",)) if source.event is not None else None,
+            mapping=compile_mapping(source.event, compiler, ("event",), _items(entry)) if source.event else None,
             place=entry.place,
             extra={"canary": spec["canary"]} if source.canary is not None else {},
         )
         return config, spec
 
     def _rules(self, entries: Sequence[Entry]) -> list[Rule]:
+        for entry in entries:
+            Checker(entry, self._known, self._report).rule()
         read = [(entry, rule) for entry in entries if (rule := self._read(RuleSpec, entry))]
-        for entry, rule in read:
-            Checker(entry, self._known, self._report).rule(rule)
         checking.check_renamed(read, self._known, self._report)
         checking.check_circles(read, self._report)
         advice.advise_rules(read, self._report)
-        return [compile_rule(rule, self._tell(entry), entry.place) for entry, rule in read]
+        return [compile_rule(rule, self._tell(entry), _words(entry), entry.place) for entry, rule in read]
 
     def _window(self, entry: Entry) -> Spec | None:
+        Checker(entry, self._known, self._report).window()
         window = self._read(MaintenanceSpec, entry)
         if window is None:
             return None
-        Checker(entry, self._known, self._report).window(window)
         check_window(window, Compiler(self._tell(entry)), ())
         return spec_of(window)
 
     def _notice(self, entry: Entry) -> NoticeTarget | None:
         notice = self._read(NoticeSpec, entry)
         return NoticeTarget(webhook=_secret(notice.webhook, entry, ("webhook",))) if notice is not None else None
+
+
+def _words(rule: Entry) -> list[str]:
+    """Give the words that a rule means its texts to have, also where something is wrong with one of them."""
+    return [*names_in(find(rule.data, "group_by")), *names_in(find(rule.data, "vars"))]
+
+
+def _items(source: Entry) -> list[str]:
+    """Give the names in ``each``, also where something is wrong with it."""
+    each = find(source.data, "event", "each")
+    return [name for step in (each if isinstance(each, list) else [each]) for name in names_in(step)]
 
 
 def _page_config(name: str, entry: Entry, page: PageSpec, spec: Spec) -> PageConfig:
@@ -206,8 +219,10 @@ _SECRET_OPTIONS = frozenset({"password", "secrets", "value"})
 
 
 def _auth(source: SourceSpec, entry: Entry) -> AuthConfig:
-    scheme = checking.auth_scheme(source)
-    options = getattr(source.auth, scheme) if isinstance(source.auth, AuthSpec) else ()
+    if not isinstance(source.auth, AuthSpec):
+        return AuthConfig(scheme=source.auth)
+    scheme = next(iter(source.auth.model_fields_set))
+    options = getattr(source.auth, scheme)
     if isinstance(options, tuple):
         return AuthConfig(scheme=scheme, secrets=_secrets(options, entry, ("auth", scheme)))
     key, texts = next((key, value) for key, value in options if key in _SECRET_OPTIONS)

@@ -35,8 +35,8 @@ _BY_PROBLEM: Sequence[tuple[str, str]] = (
         "did not find expected '-' indicator",
         "this does not fit the list above; mend the indentation, or start it with `- `",
     ),
-    ("did not find expected ',' or '}'", "a `,` or the closing `}` is missing before this"),
-    ("did not find expected ',' or ']'", "a `,` or the closing `]` is missing before this"),
+    ("did not find expected ',' or '}'", "a `,`, or the `}` for the `{` in line {opened}, is missing before this"),
+    ("did not find expected ',' or ']'", "a `,`, or the `]` for the `[` in line {opened}, is missing before this"),
     (
         "found unknown escape character",
         "in double quotes a backslash begins an escape; double it, or use single quotes",
@@ -45,6 +45,11 @@ _BY_PROBLEM: Sequence[tuple[str, str]] = (
     ("found undefined tag handle", "a value that starts with `!` is a YAML tag, which is not allowed; quote it"),
     ("block sequence entries are not allowed", "a list cannot start here; put each `- ` item on a line of its own"),
     ("did not find expected <document start>", "this does not fit the lines above; mend the indentation"),
+    ("did not find expected comment or line break", "a text that starts with `|` or `>` must be in quotes"),
+    ("did not find expected alphabetic or numeric character", "a text that starts with `&` or `*` must be in quotes"),
+    ("did not find expected tag URI", "a text that starts with `!` must be in quotes"),
+    ("did not find expected node content", "a value is missing before this, or it must be in quotes"),
+    ("found unexpected ':'", "a `:` cannot stand here; put the text in quotes"),
     ("found invalid Unicode character", "this is not a valid character"),
 )
 _UNCLOSED = "the quotes that open here are never closed"
@@ -67,11 +72,9 @@ def explain(file: str, lines: Sequence[str], error: yaml.MarkedYAMLError) -> Pro
         return Problem(file, *slip)
     if "end of stream" in (error.problem or "") and error.context_mark:
         return Problem(file, error.context_mark.line + 1, error.context_mark.column + 1, _UNCLOSED)
-    return Problem(file, mark.line + 1, mark.column + 1, _words(error.problem or ""))
-
-
-def _words(problem: str) -> str:
-    return next((ours for theirs, ours in _BY_PROBLEM if theirs in problem), f"this is not YAML: {problem}")
+    words = next((ours for theirs, ours in _BY_PROBLEM if theirs in (error.problem or "")), None)
+    message = words.replace("{opened}", str(first + 1)) if words else f"this is not YAML: {error.problem}"
+    return Problem(file, mark.line + 1, mark.column + 1, message)
 
 
 def _slip(lines: Sequence[str], first: int, last: int) -> tuple[int, int, str] | None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from worker.core.documents import Path
+from worker.core.salvaging import salvaged
 from worker.core.slips import MISSING_SPACE
 from worker.core.spec.scalars import shown, what
 from worker.core.spelling import did_you_mean, suggest
@@ -25,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def validated(model: type[Model], entry: Entry, report: Report, context: Mapping[str, Any]) -> Model | None:
     """
-    Read an entry into its type; None where it does not fit, and *report* says why.
+    Read an entry into its type; where it does not fit, *report* says why, and what is right of it is read.
 
     Args:
         model: The type.
@@ -40,7 +41,7 @@ def validated(model: type[Model], entry: Entry, report: Report, context: Mapping
             fault = _Fault(model, entry, each["type"], each["loc"], each["input"], each["msg"], each.get("ctx", {}))
             if each["type"] == "missing" or each["input"] is not None:  # what has no value was told when it was read
                 report.wrong(*_BY_TYPE.get(each["type"], _must)(fault))
-        return None
+        return salvaged(model, entry.data, error, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def _choice(fault: _Fault) -> Told:
 def _must(fault: _Fault) -> Told:
     message = fault.message if fault.type == "must" else f"cannot be used: {fault.message}"
     if fault.loc and fault.loc[-1] == "[key]":
-        return fault.entry.key(fault.loc[:-1]), f"{shown(fault.loc[-2])} {message}"
+        name = shown(fault.loc[-2])
+        return fault.entry.key(fault.loc[:-1]), f"{name} {message.removesuffix(f', not {name}')}"
     return fault.entry.value(fault.loc), f"{fault.subject(fault.loc)} {message}"
 
 

@@ -213,7 +213,7 @@ _NOW = bindparam("at_now", type_=Utc)
 _WAKE = (
     update(EPISODE)
     .where(
-        EPISODE.c.phase.in_(LIVE),
+        or_(*(EPISODE.c.phase == phase for phase in LIVE)),
         EPISODE.c.rule_id == bindparam("at_rule"),
         EPISODE.c.page == bindparam("at_page"),
     )

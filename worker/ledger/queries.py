@@ -86,7 +86,7 @@ class Queries(Part):
 
 def _counts(connection: Connection, column: Any, *where: Any) -> dict[str, int]:
     rows = connection.execute(select(column, func.count()).where(*where).group_by(column))
-    return {value: count for value, count in rows}
+    return dict(rows.all())
 
 
 def _referred(reference: str) -> Select[Any]:

@@ -139,8 +139,10 @@ class SqliteDatabase:
         self._readers.dispose()
         if self._connection is not None:  # the last to close, so that the log is written back and removed
             self._connection.close()
+            self._connection = None
         if self._lock is not None:
             self._lock.release()
+            self._lock = None
 
 
 def _engine(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Engine:

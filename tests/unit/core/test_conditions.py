@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from types import MappingProxyType
@@ -30,6 +31,7 @@ from worker.core.model import Event, Signal, Status
 from worker.errors import EvaluationFailed
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ISO_NOON = "2026-11-23T12:00:00Z"
 
 
 def make_event(**fields: Any) -> Event:
@@ -100,8 +102,8 @@ def test_further_names_hold_anything() -> None:
 
 def test_signals_are_maps_of_the_newest_statements() -> None:
     signals = [
-        Signal(event=make_event(key=key, labels={"region": key}, severity="critical", started_at=NOON), stamp=NOON, since=NOON)
-        for key in ("a", "b")
+        Signal(event=make_event(labels={"region": name}, severity="critical", started_at=NOON), stamp=NOON, since=NOON)
+        for name in ("a", "b")
     ]
     bindings = {**event_bindings(make_event()), "signals": signal_bindings(signals)}
     assert compile_signals("signals.map(s, s.labels.region)", Want.LIST).evaluate(bindings) == ["a", "b"]
@@ -189,7 +191,7 @@ def test_threads_do_not_see_the_labels_of_each_other() -> None:
     ("text", "faults"),
     [
         ("event.titel == 'x'", [(1, 1, "unknown name `event.titel`; did you mean `event.title`?")]),
-        ("label('a') == 'b'\n  && event.titel != ''", [(2, 6, "unknown name `event.titel`; did you mean `event.title`?")]),
+        ("event.test\n  && event.titel != ''", [(2, 6, "unknown name `event.titel`; did you mean `event.title`?")]),
         ('"😀" == event.titel', [(1, 8, "unknown name `event.titel`; did you mean `event.title`?")]),
         ("labels.env == 'x'", [(1, 1, "unknown name `labels.env`; did you mean `event.labels.env`?")]),
         ("event == 'x'", [(1, 1, "unknown name `event`; name one of its fields, as in `event.annotations`")]),
@@ -203,14 +205,7 @@ def test_threads_do_not_see_the_labels_of_each_other() -> None:
         ("event.title == null", [(1, 13, "cannot compare text with null (string == null_type)")]),
         (
             "event.started_at > timestamp(0)",
-            [
-                (
-                    1,
-                    18,
-                    "cannot compare text with a time (string > google.protobuf.Timestamp); "
-                    "`timestamp(…)` makes a time of text",
-                )
-            ],
+            [(1, 18, "cannot compare text with a time (string > Timestamp); `timestamp(…)` makes a time of text")],
         ),
         (
             "event.started_at.getHours('UTC') > 1",
@@ -273,7 +268,7 @@ def test_a_fault_is_told_in_plain_words_at_its_place(text: str, faults: list[tup
 
 
 def test_no_message_shows_the_drawing_of_the_library() -> None:
-    for text in ("a.b == c.d", "event.x(1)", "[1].map(1, 2)", "1 + + 2", "99999999999999999999", "'\\q'", "event.?title"):
+    for text in ("a.b == c.d", "event.x(1)", "[1].map(1, 2)", "1 + + 2", "9" * 20, "'\\q'", "event.?title"):
         for line, column, message in faults_of(text):
             assert line == 1
             assert 1 <= column <= len(text) + 1
@@ -385,10 +380,8 @@ def test_what_could_not_be_told_when_loaded_is_told_when_evaluated(want: Want, b
 )
 def test_a_costly_expression_costs_a_bounded_amount(text: str) -> None:
     started = perf_counter()
-    try:
+    with suppress(EvaluationFailed, CompileFailed):
         ask(text, Want.BOOL, title="a" * 5000)
-    except (EvaluationFailed, CompileFailed):
-        pass
     assert perf_counter() - started < 0.1
 
 
@@ -434,7 +427,9 @@ def test_a_pattern_matches_the_whole_text(pattern: str, value: str, holds: bool)
     assert compile_regex(pattern).evaluate({"value": value}) is holds
 
 
-@pytest.mark.parametrize("pattern", ["[a", "(", "a)", "a)|(b", "*", "(?=a)", r"(a)\1", "a{1001}", r"\Qa", "a" * 5000, "\ud800"])
+@pytest.mark.parametrize(
+    "pattern", ["[a", "(", "a)", "a)|(b", "*", "(?=a)", r"(a)\1", "a{1001}", r"\Qa", "a" * 5000, "\ud800"]
+)
 def test_a_wrong_pattern_is_told_when_loaded(pattern: str) -> None:
     with pytest.raises(CompileFailed) as caught:
         compile_regex(pattern)
@@ -455,7 +450,7 @@ def test_programs_show_their_source() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, ""), (True, "true"), (3, "3"), (3.0, "3"), (2.5, "2.5"), (1e300, "1e+300"), (NOON, "2026-11-23T12:00:00Z"), ("a", "a")],
+    [(None, ""), (True, "true"), (3, "3"), (3.0, "3"), (2.5, "2.5"), (1e300, "1e+300"), (NOON, ISO_NOON), ("a", "a")],
 )
 def test_plain_values_have_one_text(value: object, text: str) -> None:
     assert as_text(value) == text

@@ -139,6 +139,7 @@ def test_a_time_that_is_not_whole_seconds_is_refused_even_when_signed(stamp: str
 def test_a_mistyped_secret_matches_nothing_and_spares_the_other_one() -> None:
     assert not accepted(signed(WEBHOOKS), WEBHOOKS, "whsec_!!!not-base64!!!", "whsec_", "=")
     assert accepted(signed(WEBHOOKS), WEBHOOKS, "whsec_!!!not-base64!!!", SECRET)
+    assert not accepted(signed(WEBHOOKS), WEBHOOKS, f"{SECRET[:10]}!{SECRET[10:]}")
     with pytest.raises(ConfigError, match="not base64"):
         _auth.sign(WEBHOOKS, ["whsec_!!!"], b"", NOW, "msg_1")
 
@@ -230,6 +231,13 @@ def test_without_a_secret_nothing_is_accepted_and_nothing_signed() -> None:
                     _auth.sign(how, secrets, b"", NOW, "msg_1")
     with pytest.raises(ConfigError):
         _auth.sign_query(SIGNED["path_token"], [])
+
+
+def test_an_empty_secret_is_no_key_to_sign_with() -> None:
+    empty_mac = "sha256=" + stdlib_hmac.new(b"", b"{}", "sha256").hexdigest()
+    empty_pair = "Basic " + base64.b64encode(b"bridge:").decode()
+    assert not accepted(inbound(b"{}", {"X-Signature": empty_mac}), SIGNED["hmac"], "")
+    assert not accepted(inbound(b"{}", {"Authorization": empty_pair}), SIGNED["basic"], "")
 
 
 def test_a_scheme_that_nobody_knows_accepts_nothing() -> None:

@@ -45,8 +45,8 @@ class RuleSpec(Strict):
     match: Match = Field(
         default_factory=dict,
         description="Event field to text, list of texts, {not: …}, {regex: …}, {not_regex: …} or {exists: …}; every "
-        "line must hold. Fields: source, kind, key, severity, severity_rank, status_name, category, title, message, url, "
-        "private, test, scope, labels.<name>, annotations.<name>. Default: everything.",
+        "line must hold. Fields: source, kind, key, severity, severity_rank, status_name, category, title, "
+        "message, url, private, test, scope, labels.<name>, annotations.<name>. Default: everything.",
     )
     if_: Cel | None = Field(
         default=None, alias="if", description="CEL, true or false, asked after `match`. Default: true."

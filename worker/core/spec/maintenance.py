@@ -233,7 +233,7 @@ class MaintenanceSpec(WindowCommon):
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if (self.duration is None) == (self.until is None):
-            raise must("needs either `duration` or `until`")
+            raise must("has both `duration` and `until`; keep one" if self.until else "needs `duration` or `until`")
         if self.except_ and self.repeat is None:
             raise must("has `except` days but no `repeat`")
         return self
@@ -265,5 +265,5 @@ class RuleMaintenanceSpec(WindowCommon):
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if (self.duration is None) == (self.ends is None):
-            raise must("needs either `duration` or `ends`")
+            raise must("has both `duration` and `ends`; keep one" if self.ends else "needs `duration` or `ends`")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from worker.core.spec.scalars import (
     must,
     parse_duration,
     parse_rate,
+    what,
 )
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -60,6 +62,8 @@ class ComponentSpec(Strict):
 
 
 def _widen_component(value: object) -> object:
+    if not isinstance(value, (str, Mapping)):
+        raise must(f"must be a name in quotes, or {{group: Name}}, not {what(value)}")
     return {"name": value} if isinstance(value, str) else value
 
 

@@ -228,9 +228,9 @@ class IncidentSpec(IncidentCommon):
 
     page: Ids = Field(description="The page, or a list of pages: each gets an incident of its own. Required.")
     components: Components = Field(
-        description="Component to status, or to {severity: status}; or {from: CEL, status: …}. The worst over all firing "
-        "signals is shown; a signal that no status fits does not count. {} is an incident without components. "
-        "Required."
+        description="Component to status, or to {severity: status}; or {from: CEL, status: …}. The worst over all "
+        "firing signals is shown; a signal that no status fits does not count. {} is an incident without "
+        "components. Required."
     )
     title: Text = Field(description="The incident's name, at most 200 characters when rendered. Required.")
     say: SaySpec = Field(description="The texts, each at most 4,096 characters when rendered. Required.")

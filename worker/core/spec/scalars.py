@@ -84,7 +84,8 @@ def parse_duration(value: object) -> timedelta:
     """
     found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
     if found is None:
-        raise must(f"must be a duration like 90s, 3m, 2h, 1d or 1h30m, not {shown(value)}")
+        written = f"{value}, which has no unit" if type(value) in (int, float) else shown(value)
+        raise must(f"must be a duration like 90s, 3m, 2h, 1d or 1h30m, not {written}")
     length = timedelta(**{unit: int(count) for unit, count in found.groupdict(default="0").items()})
     if length > LONGEST:
         raise must(f"must be at most 366d, not {shown(value)}")
@@ -222,7 +223,7 @@ _COMPONENT = _named(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", "letters, digits, `-`, `
 
 def _not_reserved(value: str) -> str:
     if value in ("from", "status"):
-        raise must(f"must not be `{value}`, which means something else in `components` of a rule; choose another name")
+        raise must("is taken: in the `components` of a rule it means something else; choose another name")
     return value
 
 
