@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,26 +108,23 @@ def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
     postgres_server.drop_all()
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite ledger with the newest tables, to be copied: making them takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.db"
+    open_ledger(f"sqlite:///{path}", clock=lambda: BORN).close()
+    return path
+
+
 @pytest.fixture(params=["fake", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A place for a ledger of every kind."""
-    store = _store(request, tmp_path)
+    store = _STORES[request.param](request, tmp_path)
     yield store
     store.close()
 
 
-def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "fake":
-        return Store("fake", _same_fake())
-    url = (
-        f"sqlite:///{tmp_path}/ledger.db"
-        if request.param == "sqlite"
-        else request.getfixturevalue("postgres").migrated()
-    )
-    return Store(request.param, lambda **options: open_ledger(url, clock=lambda: BORN, **options))
-
-
-def _same_fake() -> Callable[..., FakeLedger]:
+def _fake(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     kept: list[FakeLedger] = []
 
     def open_again(**options: Any) -> FakeLedger:
@@ -134,7 +133,21 @@ def _same_fake() -> Callable[..., FakeLedger]:
         kept[0].closed = False
         return kept[0]
 
-    return open_again
+    return Store("fake", open_again)
+
+
+def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    path = tmp_path / "ledger.db"
+    shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+    return Store("sqlite", partial(open_ledger, f"sqlite:///{path}", clock=lambda: BORN))
+
+
+def _postgres(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    url = request.getfixturevalue("postgres").migrated()
+    return Store("postgres", partial(open_ledger, url, clock=lambda: BORN))
+
+
+_STORES = {"fake": _fake, "sqlite": _sqlite, "postgres": _postgres}
 
 
 @pytest.fixture

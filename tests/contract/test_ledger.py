@@ -280,23 +280,22 @@ class TestCommits:
 
     def test_no_update_is_lost_between_threads(self, ledger: AnyLedger) -> None:
         commit(ledger, episodes=[episode()])
-        conflicts = Counter[str]()
 
         def count(number: int) -> None:
             done = 0
-            while done < 15:
+            while done < 12:
                 read = ledger.get("rule@page#1")
                 assert read is not None
                 try:
                     commit(ledger, episodes=[replace(read, keepalives=read.keepalives + 1)])
                     done += 1
                 except Conflict:
-                    conflicts["seen"] += 1
+                    continue
 
-        in_threads(8, count)
+        in_threads(4, count)
         read = ledger.get("rule@page#1")
         assert read is not None
-        assert (read.keepalives, read.version) == (120, 121)
+        assert (read.keepalives, read.version) == (48, 49)
 
     def test_two_new_episodes_of_one_line_cannot_both_be_first(self, ledger: AnyLedger) -> None:
         outcomes = Counter[str]()

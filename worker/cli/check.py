@@ -45,7 +45,7 @@ class Report:
 
     def code(self, strict: bool) -> int:
         """Give the exit code."""
-        if self.problems or False:
+        if self.problems or (strict and self.warnings):
             return WRONG
         return NO if self.unavailable else 0
 

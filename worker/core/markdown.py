@@ -31,6 +31,7 @@ _SPECIAL = re.compile(
     r"|&(?=\#?\w{1,32};)"
 )
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}  # also read by what takes HTML out before it reads Markdown
+_HALF_ENTITY = re.compile(r"&(?:lt?|am?p?|\#\d{0,7})?\Z")
 _MARKER = re.compile(
     r"(?:(?P<quote>>)|(?P<bullet>[-+*])(?=[ \t]|\Z)|\d{1,9}(?P<ordered>[.)])(?=[ \t]|\Z)"
     r"|(?P<heading>\#)\#{0,5}(?=[ \t]|\Z)|(?P<rule>[-=:])[-=: \t]*\Z)"
@@ -83,9 +84,9 @@ def cut(text: str, limit: int) -> str:
         return text
     head = text[: limit - 1]
     space = max(head.rfind(" "), head.rfind("\n"))
-    if not text[limit - 1].isspace() and 0 < len(head) - space <= _LONGEST_WORD:
+    if not text[limit - 1].isspace() and space > 0 and len(head) - space <= _LONGEST_WORD:
         head = head[:space]
-    head = re.sub(r"&\#?\w{0,8}\Z", "", head).rstrip()
+    head = _HALF_ENTITY.sub("", head).rstrip()
     if (len(head) - len(head.rstrip("\\"))) % 2:
         head = head[:-1]
     return head + "…"

@@ -22,36 +22,33 @@ _LOOK = 500
 
 _BRACES = re.compile(r"""(?:[:,\[-]\s+|[\[{])(?P<slip>\{\{)""")
 _SECRET = re.compile(r"""[\[{](?:[^"'#]*?[:,])??\s*(?P<slip>\$\{)""")
+_DASH = re.compile(r"^ *(?P<slip>-)[A-Za-z_]\w*:")
 _TAB = re.compile(r"^ *(?P<slip>\t)")
 
-_BY_PROBLEM: Sequence[tuple[str, str]] = (
-    (
-        "mapping values are not allowed",
-        "a `:` cannot stand here; quote a text that holds `: `, or mend the indentation",
-    ),
+_WORDS: Sequence[tuple[str, str]] = (
+    ("mapping values are not allowed", "a `:` cannot stand here; quote a text that holds `: `, or mend the indentation"),
     ("could not find expected ':'", "a `:` is missing after a key in this line or the one above"),
-    ("did not find expected key", "this does not fit the lines above; mend the indentation, a quote or a bracket"),
-    (
-        "did not find expected '-' indicator",
-        "this does not fit the list above; mend the indentation, or start it with `- `",
-    ),
-    ("did not find expected ',' or '}'", "a `,`, or the `}` for the `{` in line {opened}, is missing before this"),
-    ("did not find expected ',' or ']'", "a `,`, or the `]` for the `[` in line {opened}, is missing before this"),
-    (
-        "found unknown escape character",
-        "in double quotes a backslash begins an escape; double it, or use single quotes",
-    ),
-    ("found character that cannot start any token", "a text cannot start with this character; put it in quotes"),
-    ("found undefined tag handle", "a value that starts with `!` is a YAML tag, which is not allowed; quote it"),
-    ("block sequence entries are not allowed", "a list cannot start here; put each `- ` item on a line of its own"),
-    ("did not find expected <document start>", "this does not fit the lines above; mend the indentation"),
-    ("did not find expected comment or line break", "a text that starts with `|` or `>` must be in quotes"),
-    ("did not find expected alphabetic or numeric character", "a text that starts with `&` or `*` must be in quotes"),
-    ("did not find expected tag URI", "a text that starts with `!` must be in quotes"),
-    ("did not find expected node content", "a value is missing before this, or it must be in quotes"),
     ("found unexpected ':'", "a `:` cannot stand here; put the text in quotes"),
-    ("found invalid Unicode character", "this is not a valid character"),
+    ("did not find expected key", "this does not fit the lines above; mend the indentation, a quote or a bracket"),
+    ("expected '-' indicator", "this does not fit the list above; mend the indentation, or start it with `- `"),
+    ("expected ',' or '}'", "a `,`, or the `}` for the `{` in line {opened}, is missing before this"),
+    ("expected ',' or ']'", "a `,`, or the `]` for the `[` in line {opened}, is missing before this"),
+    ("expected <document start>", "this does not fit the lines above; mend the indentation"),
+    ("expected node content", "a value is missing before this, or it must be in quotes"),
+    ("block sequence entries are not allowed", "a list cannot start here; put each `- ` item on a line of its own"),
+    ("unknown escape character", "in double quotes a backslash begins an escape; double it, or use single quotes"),
+    ("expected hexdecimal number", "in double quotes a backslash begins an escape; double it, or use single quotes"),
+    ("character that cannot start any token", "a text cannot start with this character; put it in quotes"),
+    ("tab character", "a tab stands here; YAML is indented with spaces only"),
+    ("unexpected document indicator", "`---` and `...` cannot stand within a text; indent them, or mend a quote above"),
+    ("directive", "a text that starts with `%` must be in quotes; YAML's own `%` lines are not allowed"),
+    ("tag", "a text that starts with `!` must be in quotes"),
+    ("alias", "a text that starts with `*` must be in quotes"),
+    ("anchor", "a text that starts with `&` must be in quotes"),
+    ("block scalar", "a text that starts with `|` or `>` must be in quotes"),
 )
+"""Part of what the parser says to what we say; the first that fits."""
+_OTHERWISE = "this is not YAML; most often the indentation, a quote or a bracket is wrong"
 _UNCLOSED = "the quotes that open here are never closed"
 
 
@@ -72,9 +69,9 @@ def explain(file: str, lines: Sequence[str], error: yaml.MarkedYAMLError) -> Pro
         return Problem(file, *slip)
     if "end of stream" in (error.problem or "") and error.context_mark:
         return Problem(file, error.context_mark.line + 1, error.context_mark.column + 1, _UNCLOSED)
-    words = next((ours for theirs, ours in _BY_PROBLEM if theirs in (error.problem or "")), None)
-    message = words.replace("{opened}", str(first + 1)) if words else f"this is not YAML: {error.problem}"
-    return Problem(file, mark.line + 1, mark.column + 1, message)
+    theirs = f"{error.problem} {error.context}"
+    message = next((ours for part, ours in _WORDS if part in theirs), _OTHERWISE)
+    return Problem(file, mark.line + 1, mark.column + 1, message.replace("{opened}", str(first + 1)))
 
 
 def _slip(lines: Sequence[str], first: int, last: int) -> tuple[int, int, str] | None:
@@ -90,6 +87,7 @@ def _slip(lines: Sequence[str], first: int, last: int) -> tuple[int, int, str] |
 
 
 _SLIPS = (
+    (_DASH, "a space is missing after the `-`"),
     (_TAB, "a tab stands here; YAML is indented with spaces only"),
     (_BRACES, "a text that starts with `{{` must be in quotes"),
     (_SECRET, 'inside `{ }` and `[ ]` write "${NAME}" with quotes'),

@@ -78,17 +78,20 @@ class _Reading:
         if row:
             with suppress(EvaluationFailed):
                 return program.evaluate(row)
-        if row and name not in self._differs:
-            with suppress(EvaluationFailed):
-                return self._same.setdefault(name, program.evaluate(self._whole))
-            self._differs.add(name)
-        self._left -= self._size
-        if self._left < 0:
-            raise PayloadNotUnderstood(f"{name}: too long a body to be read for every item; give it a name in `each`")
+            if name not in self._differs:
+                with suppress(EvaluationFailed):
+                    return self._same.setdefault(name, program.evaluate(self._whole))
+                self._differs.add(name)
+            self._count(name)
         try:
             return program.evaluate({**self._whole, **row})
         except EvaluationFailed as error:
             raise PayloadNotUnderstood(f"{name}: {error}") from None
+
+    def _count(self, name: str) -> None:
+        self._left -= self._size
+        if self._left < 0:
+            raise PayloadNotUnderstood(f"{name}: too long a body to be read for every item; give it a name in `each`")
 
     def rows(self) -> list[_Row]:
         """Give the names of each item, in order; one row without any where the mapping has no ``each``."""

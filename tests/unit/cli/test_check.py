@@ -8,9 +8,9 @@ import pytest
 
 from worker.cli.check import placed
 from worker.errors import Problem
-from worker.sandbox import SandboxServer
+from worker.sandbox import SandboxServer, State, build_pages
 
-from .desk import SECRETS, Desk, write_rules
+from .desk import SECRETS, START, Desk, write_rules
 
 TYPO = ("hold: 0s", "hodl: 0s")
 
@@ -55,6 +55,11 @@ def test_problems_become_annotations_of_a_pull_request(desk: Desk, page: Sandbox
     assert "hodl" in said.out
 
 
+def test_annotations_escape_what_would_end_them(desk: Desk, page: SandboxServer) -> None:
+    write_rules(Path("a,b"), page.url, TYPO)
+    assert "::error file=a%2Cb/rules.yaml,line=26" in desk("check", "a,b", "--format", "github").out
+
+
 def test_problems_for_programs_have_their_parts(desk: Desk, page: SandboxServer) -> None:
     write_rules(Path("rules"), page.url, TYPO)
     found = desk("check", "rules", "--json").data
@@ -90,10 +95,21 @@ def test_online_finds_what_the_page_does_not_have(desk: Desk, page: SandboxServe
     assert "`Checkout API`" in said.err
 
 
+def test_online_warns_of_components_that_customers_do_not_see(desk: Desk) -> None:
+    items = [{"component": "Checkout API", "hidden": True}, {"group": "Europe", "components": ["API"]}]
+    content = {"pages": [{"name": "Acme Status", "items": items}]}
+    with SandboxServer(State(build_pages(content, START))) as page:
+        write_rules(Path("rules"), page.url)
+        said = desk("check", "rules", "--online", **SECRETS)
+    assert said.code == 0
+    assert "warning: component `checkout`: `Checkout API` is hidden" in said.err
+
+
 def test_online_names_every_secret_that_is_missing(desk: Desk, rules: Path) -> None:
     said = desk("check", rules, "--online")
     assert said.code == 2
-    assert all(f"{name}" in said.err for name in SECRETS)
+    assert all(name in said.err for name in SECRETS)
+    assert len(said.err.splitlines()) == len(SECRETS)
 
 
 def test_a_page_that_does_not_answer_is_a_no(desk: Desk) -> None:

@@ -72,6 +72,10 @@ def test_a_setting_that_cannot_be_read_names_its_variable(desk: Desk) -> None:
     assert said.err.startswith("STATUSBRIDGE_PORT: `eighty`")
 
 
+def test_where_the_worker_would_listen_is_not_asked_of_other_commands(desk: Desk, filled: str) -> None:
+    assert desk("history", "--ledger", filled, STATUSBRIDGE_HOST="0.0.0.0").code == 0
+
+
 def test_only_printable_characters_are_printed() -> None:
     assert clean("a\x1b[2Jb\x9bc\u202ed\ne\tf\r") == "a\ufffd[2Jb\ufffdc\ufffdd\ne f\ufffd"
 

@@ -48,6 +48,7 @@ HOSTILE = [
     # HTML
     "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<b>bold</b>", "</p>", "<!-- c -->", "<!DOCTYPE html>",
     "<?php ?>", "<![CDATA[x]]>", "<a href=x>y</a>", "<svg/onload=alert(1)>", "<div>", "<iframe src=//x>", "<x", "<",
+    "b>bold", "img src=x>", "/p>", "!-- c -->", "?php ?>", "a@b.c>", "https://evil.example>",
     "&lt;b&gt;", "&#60;b&#62;", "&#x3c;b&#x3e;", "&amp;", "&nbsp;x", "&copy;", "R&D", "a & b", "a && b; c",
     # emphasis, code, strikethrough
     "*a*", "**a**", "_a_", "__a__", "***a***", "*", "**", "_", "a*b*c", "a_b_c", "_a", "a_", "* a *", "`a`", "``a``", "```",
@@ -64,7 +65,10 @@ HOSTILE = [
     # templates
     "{{ 7 * 7 }}", "{% raw %}", "{# x #}", "${7*7}", "#{7*7}", "{{''.__class__}}", "%s %n", "{0}",
 ]  # fmt: skip
-BEFORE = ["", "In ", "Line one\n", "Line one\n\n", "- ", "1. ", "> ", "- > 1. ", "# ", "**Note:** ", "Title\n\n  ", "\\", "<", "a", "!"]
+BEFORE = [
+    "", "In ", "Line one\n", "Line one\n\n", "- ", "1. ", "> ", "- > 1. ", "# ", "**Note:** ", "Title\n\n  ", "\\", "<", "a",
+    "!", "_", "*", "__", "~~", "\\\\", "Line\n- one\n", "> one\n",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=ascii)
@@ -149,6 +153,12 @@ def test_within_an_address_of_the_author_a_value_stays_one_part_of_it(before: st
     assert escape(value, before) == result
 
 
+def test_a_value_stays_in_its_cell() -> None:
+    table = "| a | b |\n|---|---|\n| x | " + escape("y | z", "| x | ") + " |\n"
+    assert RENDERERS[1].render(table).count("<td>") == 2
+    assert escape(":-:", "Title\n") == "\\:-:"
+
+
 def test_a_value_is_one_line() -> None:
     assert escape(" a\n\n b\t c\r\n", "") == "a b c"
 
@@ -182,6 +192,7 @@ def test_text_is_composed_once_and_marks_do_not_pile_up() -> None:
         ("aaaa&lt;bbbb", 8, "aaaa…"),
         ("aaaa&#115;bbbb", 9, "aaaa…"),
         ("ab " + "c" * 60, 50, "ab " + "c" * 46 + "…"),
+        ("we in R&D are", 11, "we in R&D…"),
         ("ab", 1, "…"),
     ],
 )

@@ -342,7 +342,7 @@ class Short:
 
 
 def _widen_one(value: object) -> object:
-    return value if isinstance(value, list) else [value]
+    return value if isinstance(value, (list, dict)) else [value]
 
 
 ONE_OR_MANY = Short(_widen_one)
