@@ -17,6 +17,7 @@ import pytest
 
 from tests.fakes.ledger import FakeLedger
 from worker.ledger import Ledger, open_ledger
+from worker.ledger.tables import Row
 
 BORN = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
 
@@ -43,47 +44,43 @@ class Store:
 
 
 class Postgres:
-    """A running server; databases are copied from one that was migrated once."""
+    """A running server with one ledger that is emptied again and again; to make databases takes far longer."""
 
     def __init__(self, server: Any) -> None:
-        import psycopg
-
         self._server = server
         self._numbers = itertools.count(1)
-        self._made: list[str] = []
-        self._admin = psycopg.connect(server.get_uri(), autocommit=True)
+        self._admin = self._connect("postgres")
         # What is tested is what we ask of the server, not its disk.
         self._admin.execute("ALTER SYSTEM SET fsync = off")
         self._admin.execute("SELECT pg_reload_conf()")
-        open_ledger(self.empty("template_of_all"), clock=lambda: BORN).close()
-        self._made.clear()
+        self._url = self.empty()
+        open_ledger(self._url, clock=lambda: BORN).close()
+        self._ledger = self._connect("ledger_1")
 
-    def empty(self, name: str = "") -> str:
+    def empty(self) -> str:
         """Make a database without tables; give its URL."""
-        return self._create(name or f"empty_{next(self._numbers)}", "template0")
-
-    def migrated(self) -> str:
-        """Make a database with the newest tables; give its URL."""
-        return self._create(f"ledger_{next(self._numbers)}", "template_of_all")
-
-    def _create(self, name: str, template: str) -> str:
-        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        self._made.append(name)
+        name = f"ledger_{next(self._numbers)}"
+        self._admin.execute(f"CREATE DATABASE {name}")
         url: str = self._server.get_uri(name)
         return url
 
-    def drop_all(self) -> None:
-        """Drop what the last test made; hundreds of databases make the server slow to stop."""
-        for name in self._made:
-            self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        self._made.clear()
+    def emptied(self) -> str:
+        """Empty the tables of the one ledger; give its URL."""
+        self._ledger.execute(f"TRUNCATE {', '.join(Row.metadata.tables)} RESTART IDENTITY")
+        return self._url
 
     def close(self) -> None:
+        self._ledger.close()
         self._admin.close()
+
+    def _connect(self, name: str) -> Any:
+        import psycopg
+
+        return psycopg.connect(self._server.get_uri(name), autocommit=True)
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A real server; where it cannot start, tests are skipped, but not in CI."""
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as directory:
         try:
@@ -99,13 +96,6 @@ def postgres_server() -> Iterator[Postgres]:
         yield running
         running.close()
         server.cleanup()
-
-
-@pytest.fixture
-def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
-    """A real server without ledgers."""
-    yield postgres_server
-    postgres_server.drop_all()
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +133,7 @@ def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def _postgres(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    url = request.getfixturevalue("postgres").migrated()
+    url = request.getfixturevalue("postgres").emptied()
     return Store("postgres", partial(open_ledger, url, clock=lambda: BORN))
 
 

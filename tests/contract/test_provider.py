@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -106,11 +107,18 @@ def test_every_provider_has_a_page_to_be_tested_against() -> None:
     assert RIGS.keys() == PROVIDERS.keys()
 
 
+@pytest.fixture(scope="module")
+def closing() -> Iterator[ThreadPoolExecutor]:
+    """Ends servers while the next test runs: each takes a while."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
 @pytest.fixture(params=sorted(PROVIDERS))
-def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+def rig(request: pytest.FixtureRequest, closing: ThreadPoolExecutor) -> Iterator[Rig]:
     rig = RIGS[request.param]()
     yield rig
-    rig.close()
+    closing.submit(rig.close)
 
 
 @dataclass

@@ -50,10 +50,11 @@ def advise_rules(rules: Rules, report: Report) -> None:
 
 # --- expressions
 
-_INDEXED = re.compile(r"""labels\[\s*["']([\w./-]+)["']\s*\]""")
 _STRING = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""")
-_READ = re.compile(r"(?<!\w)(?P<owner>(?:\w+\.)?)labels\.(?P<label>[\w./-]*\w)(?!\s*\()")
-_HAS = re.compile(r"has\(\s*(?:\w+\.)?labels\.([\w./-]*\w)\s*\)")
+_READ = re.compile(r"(?<!\w)labels\.(\w++)(?!\s*\()")
+_READ_BY_NAME = re.compile(r"""(?<!\w)labels\[\s*["']([^"']+)["']\s*\]""")
+_ASKED = re.compile(r"has\(\s*(?:\w+\.)?labels\.(\w+)\s*\)")
+_ASKED_BY_NAME = re.compile(r"""["']([^"']+)["']\s+in\s+(?:\w+\.)?labels""")
 
 
 def _unguarded(entry: Entry, rule: RuleSpec, report: Report) -> None:
@@ -72,8 +73,9 @@ def unguarded_labels(text: str) -> set[str]:
     """Give the labels that an expression reads without asking whether they are there."""
     if "labels" not in text:
         return set()
-    text = _STRING.sub('""', _INDEXED.sub(r"labels.\1", text))
-    return {found["label"] for found in _READ.finditer(text)} - set(_HAS.findall(text))
+    bare = _STRING.sub('""', text)
+    read = {*_READ.findall(bare), *_READ_BY_NAME.findall(text)}
+    return read.difference(_ASKED.findall(bare), _ASKED_BY_NAME.findall(text))
 
 
 def _expressions(rule: RuleSpec) -> Iterator[tuple[Path, str]]:

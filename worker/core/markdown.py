@@ -52,8 +52,8 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Clean a text, and put one space in place of all white space; none at the ends."""
-    return " ".join(clean(text).split())
+    """Clean a text, and put one space in place of all white space."""
+    return re.sub(r"\s+", " ", clean(text))
 
 
 def escape(text: str, before: str) -> str:
@@ -63,10 +63,11 @@ def escape(text: str, before: str) -> str:
     Args:
         before: What stands before it in the same text; the end of it decides what could begin a construct.
     """
-    line = one_line(text)
-    before = before[-_REACH:]
+    line, before = one_line(text), before[-_REACH:]
+    if not before or before[-1].isspace():
+        line = line.lstrip()  # white space side by side would be an indent, and that a block
     if _ADDRESS.search(before):
-        return quote(line, safe="").replace("_", "%5F").replace("~", "%7E")
+        return quote(line.strip(), safe="").replace("_", "%5F").replace("~", "%7E")
     if not line:
         return ""
     marks = {found.start() - len(before) for found in _SPECIAL.finditer(before + line, len(before))}

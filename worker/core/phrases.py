@@ -16,6 +16,7 @@ from worker.core.markdown import cut
 
 MAX_TEXT = 16_384
 """Characters of any text within a template: four times what the longest post holds."""
+_LONGEST_JOINT = 100
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -38,7 +39,7 @@ def in_words(value: Any) -> str:
         TypeError: It has no text of its own: a map or an object.
     """
     if isinstance(value, str):
-        return value
+        return value if len(value) <= MAX_TEXT else value[:MAX_TEXT]
     if isinstance(value, datetime):
         return f"{date(value)}, {time(value)}"
     if isinstance(value, timedelta):
@@ -96,7 +97,7 @@ def weight(value: Any) -> int:
 
 def join(value: Any, d: str = "") -> str:
     """Put *d* between the elements of a list."""
-    return _fitting(in_words(d).join(_texts(_list(value))))
+    return in_words(d)[:_LONGEST_JOINT].join(_texts(_list(value)))[:MAX_TEXT]
 
 
 def length(value: Any) -> int:
@@ -212,16 +213,12 @@ def _texts(values: Iterable[Any]) -> list[str]:
     """Write elements, as many as fit."""
     parts, room = [], MAX_TEXT
     for value in values:
-        part = in_words(value)[:room]
+        part = in_words(value)[:room].strip()
         parts.append(part)
-        room -= len(part)
+        room -= len(part) + 1
         if room <= 0:
             break
     return parts
-
-
-def _fitting(text: str) -> str:
-    return text[:MAX_TEXT]
 
 
 def _is_map(value: Any) -> bool:

@@ -26,7 +26,10 @@ _DASH = re.compile(r"^ *(?P<slip>-)[A-Za-z_]\w*:")
 _TAB = re.compile(r"^ *(?P<slip>\t)")
 
 _WORDS: Sequence[tuple[str, str]] = (
-    ("mapping values are not allowed", "a `:` cannot stand here; quote a text that holds `: `, or mend the indentation"),
+    (
+        "mapping values are not allowed",
+        "a `:` cannot stand here; quote a text that holds `: `, or mend the indentation",
+    ),
     ("could not find expected ':'", "a `:` is missing after a key in this line or the one above"),
     ("found unexpected ':'", "a `:` cannot stand here; put the text in quotes"),
     ("did not find expected key", "this does not fit the lines above; mend the indentation, a quote or a bracket"),

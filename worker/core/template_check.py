@@ -27,6 +27,7 @@ WEIGHED = "_weighed"
 """The inner filter around what is compared or cut: gives its value, and counts the size of it."""
 _DEEPEST = 40
 _LOOPS = 2
+_MOST_NODES = 1000
 
 _ALLOWED: frozenset[type[nodes.Node]] = frozenset(
     {
@@ -75,13 +76,17 @@ class Check:
         self.faults: list[tuple[int, int, str]] = []
         self.words: set[str] = set()
         self.trusted = False
+        self._nodes = 0
         self._rows = text.splitlines()
         self._allowed = allowed
 
     def visit(self, node: nodes.Node, scope: frozenset[str] = frozenset(), loops: int = 0, depth: int = 0) -> None:
         """Check a node and all below it; *scope* are the names that loops around it made."""
+        self._nodes += 1
         if depth > _DEEPEST:
             self._fault(node, "", f"this is nested more than {_DEEPEST} deep")
+        elif self._nodes > _MOST_NODES:
+            self._fault(node, "", f"there are more than {_MOST_NODES:,} words and signs in this text")
         elif type(node) not in _ALLOWED:
             name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
             self._fault(node, "", _REFUSED.get(type(node), f"`{name}` is not allowed"))
@@ -159,7 +164,8 @@ class Check:
             self._fault(node, name, f"unknown {noun} `{name}`{suggest(name, known, 'known are')}")
 
     def _fault(self, node: nodes.Node, word: str, message: str) -> None:
-        self.faults.append((node.lineno, self.column(node.lineno, word or "{"), message))
+        line = node.lineno or 1
+        self.faults.append((line, self.column(line, word or "{"), message))
 
 
 _LOOKS: dict[type[nodes.Node], Callable[..., None]] = {

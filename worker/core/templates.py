@@ -157,7 +157,7 @@ class _Sheet:
 
     def value(self, value: Any) -> str:
         """Write the value of an expression as it must stand after what is written already."""
-        text = in_words(_defined(value))[:MAX_TEXT]
+        text = in_words(_defined(value))
         self.charge(weight(text))
         if not self._markdown:
             return one_line(text)
@@ -209,7 +209,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         """Read ``obj[argument]``: a field by its name, or an element by its place."""
         if isinstance(argument, str):
             return self.getattr(obj, argument)
-        if isinstance(argument, int) and isinstance(obj, (list, str)) and -len(obj) <= argument < len(obj):
+        if isinstance(argument, int) and isinstance(obj, (list, tuple, str)) and -len(obj) <= argument < len(obj):
             return obj[argument]
         return self.undefined(obj=_defined(obj), name=argument)
 
@@ -224,12 +224,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _bounded(value: Any) -> Any:
-    """Cut every text, however deep, to what a post can hold many times; anything but plain data passes."""
-    if isinstance(value, str):
-        return value[:MAX_TEXT]
-    if isinstance(value, Mapping):
-        return {str(key): _bounded(item) for key, item in value.items()}
-    return [_bounded(item) for item in value] if isinstance(value, (list, tuple)) else value
+    """Cut a text to what a post can hold several times, and the white space around it."""
+    return value[:MAX_TEXT].strip() if isinstance(value, str) else value
 
 
 def _metered(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -247,7 +243,7 @@ def _metered(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 @pass_context
 def _elements(context: _Context, value: Any, size: int) -> list[Any]:
     """Give what a loop may go through, having counted all that it will cost."""
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         _defined(value)
         raise TypeError("`for` goes through lists only")
     if len(value) > _MOST_ELEMENTS:

@@ -42,9 +42,9 @@ def fault(error: Exception) -> Exception:
         return LedgerUnavailable("every connection to the ledger is in use")
     if not isinstance(error, SQLAlchemyError):
         return error
+    text = _first_line(getattr(error, "orig", error))
     if not isinstance(error, DBAPIError):
-        return ValueError(f"the ledger cannot store this: {error}")
-    text = str(error.orig).strip()
+        return ValueError(f"the ledger cannot store this: {text}")
     if getattr(error.orig, "sqlstate", None) in _SERIALISATION:
         return Conflict(text)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
@@ -52,10 +52,15 @@ def fault(error: Exception) -> Exception:
     return ValueError(f"the ledger cannot store this: {text}")
 
 
+def _first_line(error: object) -> str:
+    # What follows may quote rows and whole statements.
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     # A rollback that fails hides the failure that made it necessary.
     while error is not None:
-        yield error
+        yield getattr(error, "orig", error)
         error = error.__cause__ or error.__context__
 
 

@@ -80,4 +80,7 @@ def open_ledger(
     if not read_only:
         born = {"name": "created_at", "value": clock().isoformat()}
         database.write(lambda connection: run_many(connection, insert_new(META, ["name"]), [born]))
-    return Ledger(database)
+    ledger = Ledger(database)
+    if address.drivername == "sqlite" and not read_only:
+        ledger.forget_leases()
+    return ledger

@@ -52,6 +52,11 @@ class Outbox(Part):
         change = update(ACTION).where(ACTION.c.id == action_id).values(lease_until=None, not_before=not_before)
         self._database.write(lambda connection: connection.execute(change))
 
+    def forget_leases(self) -> None:
+        """Drop every lease: their holders are known to be gone, because nobody else can hold this ledger."""
+        change = update(ACTION).where(ACTION.c.lease_until.is_not(None)).values(lease_until=None)
+        self._database.write(lambda connection: connection.execute(change))
+
     def next_due(self, now: datetime) -> datetime | None:
         """Give the earliest time at which ``claim`` may find something, of whatever page; never before *now*."""
         free_at = case((ACTION.c.lease_until > ACTION.c.not_before, ACTION.c.lease_until), else_=ACTION.c.not_before)

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError
 
 from worker.errors import ConfigError, LedgerUnavailable
 from worker.ledger import inbox, schema
 from worker.ledger.backlog import Backlog, Limits
-from worker.ledger.faults import fault, faults_told
+from worker.ledger.faults import faults_told
 from worker.ledger.writer import Done, OnFatal, Writer
 from worker.ports import Entry
 
@@ -49,6 +48,7 @@ class PostgresDatabase:
                 url,
                 pool_size=_CONNECTIONS,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "statusbridge"},
             )
         except ImportError as error:
@@ -87,11 +87,8 @@ class PostgresDatabase:
     def write(self, work: Callable[[Connection], T]) -> T:
         """See ``Database.write``."""
         self._writing()
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise fault(error) from error
+        with faults_told(), self._engine.begin() as connection:
+            return work(connection)
 
     def record(self, entry: Entry, done: Done) -> None:
         """See ``Database.record``."""

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from worker.errors import ConfigError, LedgerUnavailable
 from worker.ledger import inbox, schema
 from worker.ledger.backlog import Backlog, Limits
-from worker.ledger.faults import faults_told
+from worker.ledger.faults import LedgerBroken, faults_told
 from worker.ledger.lock import FileLock
 from worker.ledger.writer import Done, OnFatal, Writer
 from worker.ports import Entry
@@ -72,7 +72,7 @@ class SqliteDatabase:
         self._writer: Writer | None = None
         self._connection: Connection | None = None
         self._readers = _engine(self._path, "ro", _READER_PRAGMAS, "BEGIN")
-        with _config_errors(self._path):
+        with _opening(self._path):
             try:
                 self._open(read_only, on_fatal)
             except BaseException:
@@ -86,6 +86,8 @@ class SqliteDatabase:
             return
         self._lock = FileLock(self._path)
         _make_private(self._path)
+        with self._readers.connect() as connection:  # before the file of another program is switched to WAL
+            schema.stored_version(connection, str(self._path))
         self._connection = _engine(self._path, "rw", _WRITER_PRAGMAS, "BEGIN IMMEDIATE").connect()
         schema.migrate(self._connection, str(self._path))
         with self._begin() as connection:
@@ -102,8 +104,13 @@ class SqliteDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See ``Database.read``."""
-        with faults_told(), self._readers.connect() as connection:
-            yield connection
+        try:
+            with faults_told(), self._readers.connect() as connection:
+                yield connection
+        except LedgerBroken as failure:
+            if self._writer is not None:
+                self._writer.break_off(failure)
+            raise
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """See ``Database.write``."""
@@ -160,7 +167,7 @@ def _engine(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Engi
         return connection
 
     pool: Any = {"poolclass": NullPool} if mode == "rw" else {"poolclass": QueuePool, "pool_size": _READERS}
-    engine = create_engine("sqlite://", creator=connect, **pool)
+    engine = create_engine("sqlite://", creator=connect, hide_parameters=True, **pool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
@@ -172,15 +179,29 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+# What another start will not mend, unlike a full disk or a lock that somebody holds for a moment.
+_WRONG_FILE = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+
+
 @contextmanager
-def _config_errors(path: Path) -> Iterator[None]:
+def _opening(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise ConfigError(f"{path}: the ledger cannot be opened: {error.strerror}; {_way_out(path)}") from error
-    except (DBAPIError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise ConfigError(f"{path}: the ledger cannot be opened: {cause}; {_way_out(path)}") from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _WRONG_FILE:
+            raise LedgerUnavailable(f"{path}: the ledger cannot be opened now: {error.orig}") from error
+        raise ConfigError(f"{path}: the ledger cannot be opened: {error.orig}; {_way_out(path)}") from error
 
 
 def _way_out(path: Path) -> str:
@@ -189,7 +210,7 @@ def _way_out(path: Path) -> str:
     if not path.parent.is_dir():
         return f"make the directory first: mkdir -p {path.parent}"
     if not path.exists():
-        return f"{path.parent} must be writable for this user; a ledger to read must exist"
+        return f"a ledger to read must exist, and to make one {path.parent} must be writable for this user"
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK):
         return f"the file and {path.parent} must be readable and writable for this user"
-    return "name a new file, or restore a backup; keep this file, it is not changed"
+    return "name a file that does not exist yet, or restore a backup; this file was left as it is"

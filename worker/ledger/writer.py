@@ -138,7 +138,8 @@ class Writer:
             while len(group) < LARGEST_GROUP and not self._queue.empty():
                 group.append(self._queue.get())
             ended = group[-1] is None  # nothing is queued behind it
-            self._settle([item for item in group if item is not None])
+            if work := [item for item in group if item is not None]:
+                self._settle(work)
 
     def _settle(self, group: Sequence[_Item]) -> None:
         failure: LedgerUnavailable | None = None
@@ -147,13 +148,21 @@ class Writer:
         except Exception as error:
             failure = _failure(error)
             answers = [failure] * len(group)
-        if isinstance(failure, LedgerBroken):
-            self._refuse(str(failure))
         for item, answer in zip(group, answers, strict=True):
             if isinstance(item, _Arrival):
                 self._backlog.left_queue(len(item.entry.inbound.body))
             _call(item.done, answer)
         if isinstance(failure, LedgerBroken):
+            self.break_off(failure)
+
+    def break_off(self, failure: LedgerBroken) -> None:
+        """Refuse everything from now on; tell ``on_fatal`` once."""
+        with self._gate:
+            first, self._broken = not self._broken, True
+            if not self._refusal:
+                self._refusal = str(failure)
+                self._queue.put(None)
+        if first:
             _call(self._on_fatal, failure)
 
     def _commit(self, group: Sequence[_Item]) -> list[Any]:
@@ -176,13 +185,6 @@ class Writer:
         # One of them cannot be stored; the others shall not suffer for it.
         alone = [_attempt(connection, partial(self._insert, entries=[entry])) for entry in entries]
         return [places if isinstance(places, Exception) else places[0] for places in alone]
-
-    def _refuse(self, why: str) -> None:
-        self._broken = True
-        with self._gate:
-            if not self._refusal:
-                self._refusal = why
-                self._queue.put(None)
 
 
 def _failure(error: Exception) -> LedgerUnavailable:

@@ -49,7 +49,7 @@ for _name in ("httpx", "httpcore"):  # what they log holds addresses and headers
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """Give the one TLS context: the authorities that httpx ships and those of this machine. Making one costs 20 ms."""
+    """Give the one TLS context: authorities of httpx and of this machine. Making one costs tens of milliseconds."""
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     context.set_alpn_protocols(["http/1.1"])

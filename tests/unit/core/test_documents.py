@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.documents import MAX_BYTES, parse
-from worker.errors import ConfigError
+from worker.errors import ConfigError, Problem
 
 
 def fault(text: str) -> str:
@@ -153,7 +153,9 @@ def test_a_file_beyond_the_budget_is_refused() -> None:
 
 @given(st.text(alphabet="ab:-{}[]#&*!|>'\"%@`,? \n\t0\\<~$.é", max_size=60))
 def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
+    problems: tuple[Problem, ...] = ()
     try:
         parse("f.yaml", text)
     except ConfigError as error:
-        assert all(problem.line >= 1 and problem.message for problem in error.problems)
+        problems = error.problems
+    assert all(problem.line >= 1 and problem.message for problem in problems)

@@ -26,54 +26,66 @@ AUTOLINK = re.compile(r"(?i)://|\bwww\.|[^\s\\]@")
 def text_of(markdown: str, renderer: MarkdownIt) -> tuple[str, set[str]]:
     """Render; give what a reader sees, and the elements that it is made of."""
     rendered = renderer.render(markdown)
-    elements = set(re.findall(r"<(\w+)", rendered)) - {"p"}
+    elements = set(re.findall(r"<(/?\w+|[!?])", rendered)) - {"p", "/p"}
     return html.unescape(re.sub(r"<[^>]*>", "", rendered)).strip(), elements
 
 
 def assert_plain(markdown: str, visible: str) -> None:
     for renderer in RENDERERS:
-        assert text_of(markdown, renderer) == (visible, set()), markdown
+        seen, elements = text_of(markdown, renderer)
+        assert (seen.split(), elements) == (visible.split(), set()), markdown
     assert not AUTOLINK.search(ESCAPED_OR_TAG.sub("\\\\", markdown)), markdown
 
 
 HOSTILE = [
     # links, images, references
-    "[a](http://evil.example)", "![a](http://evil.example/x.png)", "[a][b]", "[a]: http://evil.example", "a](http://e.x)",
+    "[a](http://evil.example)", "![a](http://evil.example/x.png)", "[a][b]", "[a]: http://evil.example",
+    "a](http://e.x)",
     "[a](javascript:alert(1))", "![](data:image/png;base64,AA)", "[^1]", "[^1]: note", "[x] task", "[[wiki]]",
     "](//evil.example", "![", "[", "]", "[]()", "![]()", "[a](<b c>)", "[a\\](b)", "\\[a](b)", "\\\\[a](b)",
     # autolinks
-    "http://evil.example", "https://evil.example/?a=b&c=d", "HTTP://EVIL.EXAMPLE", "ftp://evil.example", "www.evil.example",
-    "WWW.EVIL.EXAMPLE", "<http://evil.example>", "<a@evil.example>", "a@evil.example", "mailto:a@evil.example", "@channel",
-    "@here now", "xmpp:a@b", "foo:http://x", "(www.evil.example)", "ssh://x", "a.www.b.c", "javascript://x%0aalert(1)",
+    "http://evil.example", "https://evil.example/?a=b&c=d", "HTTP://EVIL.EXAMPLE", "ftp://evil.example",
+    "www.evil.example",
+    "WWW.EVIL.EXAMPLE", "<http://evil.example>", "<a@evil.example>", "a@evil.example",
+    "mailto:a@evil.example", "@channel",
+    "@here now", "xmpp:a@b", "foo:http://x", "(www.evil.example)", "ssh://x", "a.www.b.c",
+    "javascript://x%0aalert(1)",
     # HTML
-    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<b>bold</b>", "</p>", "<!-- c -->", "<!DOCTYPE html>",
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<b>bold</b>", "</p>", "<!-- c -->",
+    "<!DOCTYPE html>",
     "<?php ?>", "<![CDATA[x]]>", "<a href=x>y</a>", "<svg/onload=alert(1)>", "<div>", "<iframe src=//x>", "<x", "<",
-    "b>bold", "img src=x>", "/p>", "!-- c -->", "?php ?>", "a@b.c>", "https://evil.example>",
+    "b>bold", "img src=x>", "/div>", "!-- c -->", "?php ?>", "a@b.c>", "https://evil.example>",
     "&lt;b&gt;", "&#60;b&#62;", "&#x3c;b&#x3e;", "&amp;", "&nbsp;x", "&copy;", "R&D", "a & b", "a && b; c",
     # emphasis, code, strikethrough
-    "*a*", "**a**", "_a_", "__a__", "***a***", "*", "**", "_", "a*b*c", "a_b_c", "_a", "a_", "* a *", "`a`", "``a``", "```",
+    "*a*", "**a**", "_a_", "__a__", "***a***", "*", "**", "_", "a*b*c", "a_b_c", "_a", "a_", "* a *", "`a`",
+    "``a``", "```",
     "```sh", "~~a~~", "~a~", "~~~", "`", "a`b", "*a_b*", "_a*b_", "\\*a*", "\\", "\\\\", "a\\", "__init__", "**bold",
     # blocks
-    "# a", "## a", "###### a", "#", "#1 is down", "a\n# b", "> a", ">", ">>> a", "- a", "+ a", "* a", "-", "+", "1. a", "1) a",
+    "# a", "## a", "###### a", "#", "#1 is down", "a\n# b", "> a", ">", ">>> a", "- a", "+ a", "* a", "-",
+    "+", "1. a", "1) a",
     "123456789. a", "1.", "0)", "---", "- - -", "***", "* * *", "___", "_ _ _", "===", "=", "--", "a\n===", "a\n---",
     "| a | b |", "|", "a | b\n--|--\n1 | 2", "--- | ---", ":-:", ":--", "|-|", "    code", "\tcode", "a\n\n    code",
     "- [ ] a", "- [x] a", "1. - # a", "> - 1. # a", "- > a", ": a", "~~~sh", "<details>",
     # lines, controls, bidi, zero width
-    "a\nb", "a\r\nb", "a\u2028b", "a\u2029b", "a\x0bb", "a\x0cb", "a\x85b", "a\0b", "a\x1bb[31m", "\u202eevil", "a\u200bb",
-    "\ufeffa", "ht\u200btp://evil.example", "\u2066a\u2069", "\U000e0041", "\u1fefcode\u1fef", "w\u00adww.evil.example",
-    "www\u200b.evil.example", "http:\u200b//evil.example", "a\u3164b", "a\ud800b", "e\u0301", "<\u200bb>", "[\u200ba](b)",
+    "a\nb", "a\r\nb", "a\u2028b", "a\u2029b", "a\x0bb", "a\x0cb", "a\x85b", "a\0b", "a\x1bb[31m",
+    "\u202eevil", "a\u200bb",
+    "\ufeffa", "ht\u200btp://evil.example", "\u2066a\u2069", "\U000e0041", "\u1fefcode\u1fef",
+    "w\u00adww.evil.example",
+    "www\u200b.evil.example", "http:\u200b//evil.example", "a\u3164b", "a\ud800b", "e\u0301", "<\u200bb>",
+    "[\u200ba](b)",
     # templates
     "{{ 7 * 7 }}", "{% raw %}", "{# x #}", "${7*7}", "#{7*7}", "{{''.__class__}}", "%s %n", "{0}",
 ]  # fmt: skip
 BEFORE = [
-    "", "In ", "Line one\n", "Line one\n\n", "- ", "1. ", "> ", "- > 1. ", "# ", "**Note:** ", "Title\n\n  ", "\\", "<", "a",
-    "!", "_", "*", "__", "~~", "\\\\", "Line\n- one\n", "> one\n",
+    "", "In ", "Line one\n", "Line one\n\n", "- ", "1. ", "> ", "- > 1. ", "# ", "**Note:** ", "Title\n\n  ",
+    "\\", "<", "a",
+    "!", "a _", "a *", "a __", "a ~~", "\\\\", "Line\n- one\n", "> one\n",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=ascii)
 def test_nothing_of_a_hostile_value_becomes_markdown(value: str) -> None:
-    assert_plain(escape(value, ""), one_line(value))
+    assert_plain(escape(value, ""), one_line(value).strip())
     for before in BEFORE:
         markdown = before + escape(value, before)
         for renderer in RENDERERS:
@@ -91,7 +103,7 @@ TRICKY = st.text(st.sampled_from("*_`~[]()<>!#+-=.:/\\|&;@1wab \n\"'{}htps%^$\u0
 @settings(max_examples=400)
 @given(TRICKY)
 def test_a_reader_sees_exactly_the_value(value: str) -> None:
-    assert_plain(escape(value, ""), one_line(value))
+    assert_plain(escape(value, ""), one_line(value).strip())
 
 
 @settings(max_examples=400)
@@ -120,17 +132,21 @@ def test_values_side_by_side_make_nothing_together(values: list[str]) -> None:
 def test_behind_the_authors_markdown_a_reader_sees_exactly_the_value(before: str, value: str) -> None:
     for renderer in RENDERERS[:2]:
         alone, elements = text_of(before + "x", renderer)
+        assert alone.endswith("x")
         seen, made = text_of(before + escape(value, before) + "x", renderer)
         assert made == elements
-        assert seen.split() == (alone[:-1] + one_line(value) + "x").split()
+        assert seen.split() == (alone[:-1] + " " * before[-1].isspace() + one_line(value) + "x").split()
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        "eu-west-1", "3.5 %", "checkout_api_latency", "p99 > 250 ms", "latency < 5 s", "100 - 120 ms", "Checkout (EU)", "R&D",
-        "a = b", "5 + 3", "#1", "10:35", "C:\\temp", "Error: timeout", "it's \"down\"", "v1.2.3", "50/50", "cost: $5", "-5 °C",
-        "Ärger in Köln", "日本語", "Outage!", "what?", "100%", "a; b", "{x}", "10.0.0.1", "node-1.example", "2026-11-23", "🙂",
+        "eu-west-1", "3.5 %", "checkout_api_latency", "p99 > 250 ms", "latency < 5 s", "100 - 120 ms",
+        "Checkout (EU)", "R&D",
+        "a = b", "5 + 3", "#1", "10:35", "C:\\temp", "Error: timeout", "it's \"down\"", "v1.2.3", "50/50",
+        "cost: $5", "-5 °C",
+        "Ärger in Köln", "日本語", "Outage!", "what?", "100%", "a; b", "{x}", "10.0.0.1", "node-1.example",
+        "2026-11-23", "🙂",
     ],
 )  # fmt: skip
 def test_what_is_plain_stays_as_it_is(value: str) -> None:
@@ -155,12 +171,14 @@ def test_within_an_address_of_the_author_a_value_stays_one_part_of_it(before: st
 
 def test_a_value_stays_in_its_cell() -> None:
     table = "| a | b |\n|---|---|\n| x | " + escape("y | z", "| x | ") + " |\n"
-    assert RENDERERS[1].render(table).count("<td>") == 2
+    assert "<td>y | z</td>" in RENDERERS[1].render(table)
     assert escape(":-:", "Title\n") == "\\:-:"
 
 
 def test_a_value_is_one_line() -> None:
-    assert escape(" a\n\n b\t c\r\n", "") == "a b c"
+    assert escape(" a\n\n b\t c\r\n", "") == "a b c "
+    assert escape(" a", "Line\n") == escape(" a", "x ") == "a"
+    assert escape(" a", "x") == " a"
 
 
 def test_nobody_can_hide_characters() -> None:
@@ -209,4 +227,4 @@ def test_a_cut_value_is_the_beginning_of_the_value(value: str, limit: int) -> No
     for renderer in RENDERERS:
         seen, elements = text_of(shown, renderer)
         assert elements == set()
-        assert one_line(value).startswith(seen.removesuffix("…"))
+        assert one_line(value).lstrip().startswith(seen.removesuffix("…"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from worker.core.advice import unguarded_labels
+from worker.core.documents import parse
 from worker.core.model import ComponentStatus, Event, Post, PublishMode, Status
 from worker.core.rules import SourceFacts, compile_spec, load
 from worker.core.ruleset import Existing, IncidentPlan, MatchOp, RelayPlan, RuleSet, SecretRef, TooShort
@@ -38,7 +39,9 @@ rules:
 
 
 def loaded(*texts: str, **files: str) -> RuleSet:
-    named = {f"{index}.yaml": text for index, text in enumerate(texts)} | {f"{key}.yaml": text for key, text in files.items()}
+    named = {f"{index}.yaml": text for index, text in enumerate(texts)} | {
+        f"{key}.yaml": text for key, text in files.items()
+    }
     return load(named, TEMPLATES, source_kinds=KINDS, provider_names=["pagehost"])
 
 
@@ -68,7 +71,10 @@ def test_a_wrong_file_is_told_exactly(path: Path) -> None:
     expected = re.findall(r"^# (expect|warns): (.*)$", text, re.MULTILINE)
     files = {"base.yaml": BASE, path.name: text}
     try:
-        told = [("warns", warning) for warning in load(files, TEMPLATES, source_kinds=KINDS, provider_names=["pagehost"]).warnings]
+        told = [
+            ("warns", warning)
+            for warning in load(files, TEMPLATES, source_kinds=KINDS, provider_names=["pagehost"]).warnings
+        ]
     except ConfigError as error:
         told = [("expect", str(problem)) for problem in error.problems]
     own = f"{path.name}:"
@@ -81,7 +87,13 @@ def test_there_are_enough_wrong_files() -> None:
 
 
 def test_a_secret_in_the_wrong_place_is_never_repeated() -> None:
-    for auth in ("hunter2", "{bearer: hunter2}", "{bearer:hunter2}", "[hunter2]", "{hmac: {header: X, secrets: hunter2}}"):
+    for auth in (
+        "hunter2",
+        "{bearer: hunter2}",
+        "{bearer:hunter2}",
+        "[hunter2]",
+        "{hmac: {header: X, secrets: hunter2}}",
+    ):
         text = f"sources:\n  x: {{kind: alarms, auth: {auth}}}\n"
         assert "hunter2" not in "".join(refused(text))
     assert "hunter2" not in "".join(refused("pages:\n  x:\n    api_key: hunter2\n    provider:hunter2\n"))
@@ -98,12 +110,20 @@ def test_a_wrong_default_is_told_once_and_where_it_stands() -> None:
         RULE.format(id=name, component="checkout").replace("\nrules:\n", "\n") for name in ("a", "b", "c")
     )
     assert refused(BASE, "defaults: {incident: {hold: soon}}\n", rules) == [
-        "1.yaml:1:28: `hold` must be a duration like 90s, 3m, 2h, 1d or 1h30m, not `soon`"
+        "1.yaml:1:29: `hold` must be a duration like 90s, 3m, 2h, 1d or 1h30m, not `soon`"
     ]
 
 
 def test_nothing_is_a_set() -> None:
     assert loaded("# later\n").rules == ()
+
+
+def test_the_examples_of_the_reference_are_yaml() -> None:
+    reference = (CORPUS.parents[1] / "docs/reference/rules.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", reference, re.DOTALL)
+    assert len(blocks) > 10
+    for block in blocks:
+        parse("rules.md", block)
 
 
 # --- what a good set becomes
@@ -129,7 +149,11 @@ def test_pages_and_sources_become_configurations() -> None:
     assert page.publish is PublishMode.AUTO
     assert page.extra["adopt_maintenance"]["title"] == {"regex": "^Planned.*"}
     assert rules.notices[0].webhook.kind == "file"
-    assert (builds.auth.scheme, builds.auth.options["prefix"], builds.auth.options["algorithm"]) == ("hmac", "sha256=", "sha256")
+    assert (builds.auth.scheme, builds.auth.options["prefix"], builds.auth.options["algorithm"]) == (
+        "hmac",
+        "sha256=",
+        "sha256",
+    )
     assert [secret.name for secret in people.auth.secrets] == ["DESK_SECRET", "DESK_SECRET_BEFORE"]
     assert rules.sources["alerts"].extra["canary"]["within"] == "10m"
     assert builds.mapping is not None
@@ -149,8 +173,8 @@ def test_an_incident_becomes_a_plan_with_every_default() -> None:
     assert (first.hold, plan.hold) == (timedelta(minutes=4), timedelta(minutes=3))
     assert first.max_open == timedelta(hours=24)
     assert plan.max_open is None
-    assert first.say[Post.IMPROVE].render({}) == "It gets better\\."
-    assert first.say[Post.RESOLVE].render({}) == "All is well\\."
+    assert first.say[Post.IMPROVE].render({}) == "It gets better."
+    assert first.say[Post.RESOLVE].render({}) == "All is well."
     assert Post.MONITORING not in first.say
     assert plan.impact.by_name["shop"]["critical"] is ComponentStatus.FULL_OUTAGE
     assert plan.impact.by_name["api"] == {"*": ComponentStatus.DEGRADED_PERFORMANCE}
@@ -206,7 +230,11 @@ def test_a_stored_revision_is_the_same_rule_again(rule_id: str) -> None:
     again = compile_spec(stored)
     assert (again.hash, again.spec, again.sources, again.was) == (rule.hash, rule.spec, rule.sources, rule.was)
     if isinstance(rule.plan, IncidentPlan) and isinstance(again.plan, IncidentPlan):
-        assert (again.plan.hold, again.plan.notify, again.plan.yield_to) == (rule.plan.hold, rule.plan.notify, rule.plan.yield_to)
+        assert (again.plan.hold, again.plan.notify, again.plan.yield_to) == (
+            rule.plan.hold,
+            rule.plan.notify,
+            rule.plan.yield_to,
+        )
 
 
 def test_a_stored_revision_of_an_unknown_form_says_so() -> None:
@@ -257,7 +285,9 @@ def test_unguarded_reads_of_labels_are_found(text: str, labels: set[str]) -> Non
 
 
 def test_a_label_that_match_demands_need_not_be_guarded() -> None:
-    rule = RULE.format(id="a", component="checkout").replace("    incident:", "    if: event.labels.service == 'a'\n    incident:")
+    rule = RULE.format(id="a", component="checkout").replace(
+        "    incident:", "    if: event.labels.service == 'a'\n    incident:"
+    )
     assert loaded(BASE, rule).warnings == ()
     other = rule.replace("labels.service == 'a'", "labels.env == 'a'")
     assert "without the label `env`" in loaded(BASE, other).warnings[0]

@@ -115,7 +115,13 @@ def test_recurrence_rules_are_taken(rule: str) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        *("FREQ=HOURLY", "FREQ=DAILY;BYHOUR=1,2", "BYDAY=SU", "FREQ=DAILY;FREQ=WEEKLY", "FREQ=DAILY;COUNT=1;UNTIL=20270101"),
+        *(
+            "FREQ=HOURLY",
+            "FREQ=DAILY;BYHOUR=1,2",
+            "BYDAY=SU",
+            "FREQ=DAILY;FREQ=WEEKLY",
+            "FREQ=DAILY;COUNT=1;UNTIL=20270101",
+        ),
         *("FREQ=DAILY;COUNT=0", "FREQ=WEEKLY;BYDAY=SO", "weekly", "FREQ=DAILY;", "FREQ=DAILY;X=1", "freq=daily"),
     ],
 )

@@ -36,13 +36,13 @@ from worker.core.spelling import did_you_mean
 
 # --- times
 
-_WALL = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_WALL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 def _wall(value: str) -> str:
-    if re.search(r"T.*(Z|[+-]\d\d:?\d\d)$", value):
+    if re.search(r"T.*(Z|[+-][0-9][0-9]:?[0-9][0-9])$", value):
         raise must(
             "must be wall time without `Z` or an offset, such as 2026-12-06T02:00; the zone stands in `timezone`"
         )
@@ -88,13 +88,13 @@ Zone = Annotated[Line, AfterValidator(_zone)]
 
 # --- recurrence
 
-_NUMBERS = r"[+-]?[1-9]\d{0,2}(,[+-]?[1-9]\d{0,2})*"
-_DAYS = r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)"
+_NUMBERS = r"[+-]?[1-9][0-9]{0,2}(,[+-]?[1-9][0-9]{0,2})*"
+_DAYS = r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)"
 _RULE_PARTS: Mapping[str, re.Pattern[str]] = {
     "FREQ": re.compile("DAILY|WEEKLY|MONTHLY|YEARLY"),
-    "INTERVAL": re.compile(r"[1-9]\d{0,2}"),
-    "COUNT": re.compile(r"[1-9]\d{0,3}"),
-    "UNTIL": re.compile(r"\d{8}(T\d{6})?"),
+    "INTERVAL": re.compile(r"[1-9][0-9]{0,2}"),
+    "COUNT": re.compile(r"[1-9][0-9]{0,3}"),
+    "UNTIL": re.compile(r"[0-9]{8}(T[0-9]{6})?"),
     "WKST": re.compile("MO|TU|WE|TH|FR|SA|SU"),
     "BYDAY": re.compile(f"{_DAYS}(,{_DAYS})*"),
     "BYMONTHDAY": re.compile(_NUMBERS),

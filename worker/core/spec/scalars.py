@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     PlainSerializer,
@@ -70,7 +71,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 # --- durations and rates
 
 _DURATION = re.compile(
-    r"(?:(?P<days>\d{1,6})d)?(?:(?P<hours>\d{1,6})h)?(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,6})s)?"
+    r"(?:(?P<days>[0-9]{1,6})d)?(?:(?P<hours>[0-9]{1,6})h)?(?:(?P<minutes>[0-9]{1,6})m)?(?:(?P<seconds>[0-9]{1,6})s)?"
 )
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -138,7 +139,7 @@ Age = Annotated[
 ]
 """A duration, or the word ``never``."""
 
-_RATE = re.compile(r"(?P<count>\d{1,6}) per (?P<window>\w+)")
+_RATE = re.compile(r"(?P<count>[0-9]{1,6}) per (?P<window>[0-9a-z]+)")
 RateValue = tuple[int, timedelta]
 
 
@@ -285,7 +286,7 @@ Cel = Annotated[str, PlainValidator(_cel), WithJsonSchema({"type": "string", "de
 class CelSpec(Strict):
     """``{cel: "…"}``: an expression where else a literal stands."""
 
-    cel: Cel
+    cel: Cel = Field(description="A CEL expression. Required.")
 
 
 def _said(value: object, info: ValidationInfo) -> str:
