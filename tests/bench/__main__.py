@@ -303,9 +303,8 @@ def latency(rounds: int, seconds: float) -> dict[str, Any]:
 
 def matching() -> dict[str, Any]:
     """Cost of finding the rules for an event, by number of rules."""
-    from worker.core.matching import RuleIndex
-
     from worker.bootstrap import source_facts
+    from worker.core.matching import RuleIndex
     from worker.core.model import Event, Status
     from worker.core.rules import load as load_rules
     from worker.providers import PROVIDERS

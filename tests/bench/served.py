@@ -9,7 +9,8 @@ from pathlib import Path
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from worker.bootstrap import Worker, serve
+from worker.bootstrap.server import serve
+from worker.bootstrap.worker import Worker
 from worker.settings import Settings
 from worker.telemetry import set_up_logs
 

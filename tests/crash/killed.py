@@ -13,7 +13,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from worker.bootstrap import Worker, serve
+from worker.bootstrap.server import serve
+from worker.bootstrap.worker import Worker
 from worker.ledger import Ledger
 from worker.ports import Commit, Entry, Recorded
 from worker.settings import Settings

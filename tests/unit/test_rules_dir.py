@@ -152,6 +152,7 @@ def test_without_git_or_with_a_strange_one_there_is_no_commit(tmp_path: Path) ->
     git.mkdir()
     assert git_commit(tmp_path) == ""
     (git / "HEAD").write_text("ref: refs/heads/../../../secret")
+    (git / "refs/heads").mkdir(parents=True)
     (tmp_path / "secret").write_text("a" * 40)
     assert git_commit(tmp_path) == ""
     (git / "HEAD").write_bytes(b"\xff\xfe")

@@ -9,6 +9,7 @@ import typer
 
 from worker.cli.check import check
 from worker.cli.console import answer
+from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.failures import Commands
 from worker.cli.history import history
@@ -28,6 +29,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "show": show,
     "doctor": doctor,
     "sandbox": sandbox,
+    "demo": demo,
     "schema": schema,
 }
 """Name to function, in the order of ``--help``; its docstring is its help text."""
@@ -68,6 +70,7 @@ def statusbridge(
 
     \b
     First steps:
+      statusbridge demo                  what does it do?
       statusbridge check rules           are the rules right?
       statusbridge doctor --rules rules  is everything here that a worker needs?
       statusbridge run --rules rules     receive webhooks, keep the page up to date

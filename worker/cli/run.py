@@ -15,7 +15,7 @@ from worker.cli.failures import WRONG
 from worker.cli.options import LedgerOption, RulesOption
 
 if TYPE_CHECKING:
-    from worker.bootstrap import Worker
+    from worker.bootstrap.worker import Worker
 
 
 def run(
@@ -86,7 +86,7 @@ def _worker(flags: dict[str, Path | str | int | None]) -> Worker:
 
     settings = from_environment(flags, os.environ)
     set_up_logs(settings.log_format, settings.log_level)
-    from worker.bootstrap import Worker
+    from worker.bootstrap.worker import Worker
 
     worker = Worker(settings, environ=os.environ)
     for warning in worker.rules.warnings:
@@ -100,7 +100,7 @@ def _worker(flags: dict[str, Path | str | int | None]) -> Worker:
 
 
 def _serve(worker: Worker) -> None:
-    from worker.bootstrap import serve
+    from worker.bootstrap.server import serve
 
     listening = False
 

@@ -262,7 +262,7 @@ class _Reader:
         self._begin(event, path)
         entries: dict[str, Any] = {}
         while not isinstance(key := self._next(), yaml.MappingEndEvent):
-            name = self._key(key)
+            name = self._key(key, event)
             inner = (*path, name)
             twice = self.keys.get(inner)
             if twice:
@@ -273,10 +273,10 @@ class _Reader:
                 self._check_space(key)
         return entries
 
-    def _key(self, event: Any) -> str:
+    def _key(self, event: Any, around: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            if self._source(event).startswith("{"):
-                self._stop(event, "a text that starts with `{{` must be in quotes")
+            if self._source(around).startswith("{{"):
+                self._stop(around, "a text that starts with `{{` must be in quotes")
             self._stop(event, "a key must be text")
         if event.anchor is not None or event.tag is not None:
             self._fault(event, "a key must be plain text, without `&` or `!` before it")

@@ -20,6 +20,7 @@ from worker.errors import Conflict, LedgerUnavailable
 _FATAL_EXTENDED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 _FATAL_PRIMARY = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
+_READ_ONLY = "25006"  # read_only_sql_transaction: a standby, or a server that was told to write nothing
 _SERIALISATION = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 
 
@@ -45,9 +46,10 @@ def fault(error: Exception) -> Exception:
     text = _first_line(getattr(error, "orig", error))
     if not isinstance(error, DBAPIError):
         return ValueError(f"the ledger cannot store this: {text}")
-    if getattr(error.orig, "sqlstate", None) in _SERIALISATION:
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _SERIALISATION:
         return Conflict(text)
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated or state == _READ_ONLY:
         return LedgerUnavailable(f"the ledger cannot be used now: {text}")
     return ValueError(f"the ledger cannot store this: {text}")
 

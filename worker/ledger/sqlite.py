@@ -67,6 +67,8 @@ class SqliteDatabase:
 
     def __init__(self, path: str, *, limits: Limits, on_fatal: OnFatal, read_only: bool) -> None:
         self._path = Path(os.path.realpath(path))
+        if self._path.is_dir():
+            raise ConfigError(f"{path}: the ledger cannot be opened: it is a directory; name a file in it")
         self.backlog = Backlog(limits)
         self._lock: FileLock | None = None
         self._writer: Writer | None = None
@@ -205,8 +207,6 @@ def _opening(path: Path) -> Iterator[None]:
 
 
 def _way_out(path: Path) -> str:
-    if path.is_dir():
-        return "it is a directory: name a file in it"
     if not path.parent.is_dir():
         return f"make the directory first: mkdir -p {path.parent}"
     if not path.exists():

@@ -108,6 +108,8 @@ def test_what_is_no_text_remembers_how_it_was_written() -> None:
         ("a: &x 1\nb: *x", "f.yaml:1:4: a value that starts with `&`"),
         ("a: &x 1\nb: *x", "f.yaml:2:4: a value that starts with `*`"),
         ("<<: {a: 1}", "f.yaml:1:1: the merge key `<<`"),
+        ("a: {{ x }}", "f.yaml:1:4: a text that starts with `{{` must be in quotes"),
+        ("a: {{ 'x }}", "f.yaml:1:4: a text that starts with `{{` must be in quotes"),
         ("? [a]\n: b", "f.yaml:1:3: a key must be text"),
         ("%YAML 1.1\n---\na: 1", "`%` directives are not allowed"),
         ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document"),

@@ -45,6 +45,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return st.frozensets(values_of(arguments[0]), max_size=3)
     if issubclass(hint, Enum):
         return st.sampled_from(hint)
+    assert isinstance(hint, type)
     assert is_dataclass(hint)
     return st.builds(hint, **drawn(hint))
 

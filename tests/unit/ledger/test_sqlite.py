@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
@@ -191,7 +192,7 @@ class TestWrongPaths:
     @pytest.mark.parametrize(
         ("name", "way_out"),
         [
-            ("", "it is a directory: name a file in it"),
+            ("", "it is a directory; name a file in it"),
             ("no/such/ledger.db", "mkdir -p"),
             ("garbage.db", "file is not a database; name a file that does not exist yet"),
             ("other.db", r"tables of another program \(songs\); give the ledger a database of its own"),
@@ -396,7 +397,7 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
     scans: dict[str, set[str]] = {}
     asking = ""
 
-    def explain(connection: object, cursor: sqlite3.Cursor, statement: str, parameters: object, *rest: object) -> None:
+    def explain(connection: object, cursor: sqlite3.Cursor, statement: str, parameters: Any, *rest: object) -> None:
         if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE")) and not rest[1]:
             for *_, plan in cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall():
                 words = plan.split()
@@ -408,7 +409,7 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
     for engine in (database._readers, database._connection.engine):
         sqlalchemy_event.listen(engine, "before_cursor_execute", explain)
     ids = [("am", "k"), ("am", "l"), ("ci", "k")]
-    questions = {
+    questions: dict[str, Callable[[], object]] = {
         "signals": lambda: ledger.signals(ids),
         "scope": lambda: ledger.scope("am", "g"),
         "latest": lambda: ledger.latest(["rule@page", "x@y"]),
@@ -425,7 +426,7 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
         "attempts": lambda: ledger.attempts("rule@page#1/1"),
         "own_updates": lambda: ledger.own_updates("i"),
         "unsettled_creates": lambda: ledger.unsettled_creates("page"),
-        "history": lambda: ledger.history(page="page", rule_id="rule"),
+        "history": ledger.history,
         "story": lambda: ledger.story("rule#1"),
         "totals": ledger.totals,
         "notices": ledger.notices,

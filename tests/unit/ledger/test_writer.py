@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Desk:
             self.on_commit()
         self.commits += 1
 
-    def _insert(self, connection: Connection, entries: list[Entry]) -> list[Recorded]:
+    def _insert(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded]:
         for each in entries:
             if each.inbound.body == b"poison":
                 raise ValueError("poison")

@@ -95,9 +95,13 @@ def json_schema() -> dict[str, Any]:
     """
     Give the JSON Schema of a rule file, for editors.
 
-    A rule's ``incident`` and ``relay`` require nothing in it, because ``defaults`` may stand in another file.
+    A rule's ``incident`` and ``relay`` require nothing in it, because ``defaults`` may stand in another file. Built-in
+    defaults stand in the descriptions, in the form in which they are written.
     """
     schema = RulesFile.model_json_schema(by_alias=True)
     for name in ("IncidentSpec", "RelaySpec", "SaySpec"):
         schema["$defs"][name].pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "statusbridge rules", **schema}
+    for model in (schema, *schema["$defs"].values()):
+        for key in model.get("properties", {}).values():
+            key.pop("default", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "statusbridge rules"}

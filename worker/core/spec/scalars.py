@@ -279,7 +279,7 @@ def _cel(value: object) -> str:
     return text
 
 
-Cel = Annotated[str, PlainValidator(_cel), WithJsonSchema({"type": "string", "description": "A CEL expression."})]
+Cel = Annotated[str, PlainValidator(_cel), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 """A CEL expression; ``core.compiling`` compiles it."""
 
 

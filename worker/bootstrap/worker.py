@@ -1,36 +1,28 @@
 """
-The only place where concrete classes meet. Owns the clock; everything else takes `now` as an argument.
+The pipeline with its threads: one worker, built from settings, started and stopped.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 
-from worker import rules_dir
+from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
 from worker.core.model import Directory, Inbound
-from worker.core.rulebook import RuleBook
-from worker.core.rules import SourceFacts, compile_spec
-from worker.core.ruleset import PageConfig, RuleSet
+from worker.core.ruleset import RuleSet
 from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
 from worker.ports import Clock, Provider, Statement
-from worker.providers import PROVIDERS
 from worker.scheduler import AlarmClock, Loop
 from worker.settings import Settings
-from worker.sources import SOURCES
 from worker.steps.advance import Advance
 from worker.steps.deliver import Channel, Deliver
-from worker.steps.intake import Endpoint, Intake
+from worker.steps.intake import Intake
 from worker.steps.react import React
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
@@ -39,94 +31,6 @@ from worker.web.hooks import HookEndpoint
 LOG = structlog.get_logger("worker")
 DRAIN_S = 12.0
 DIRECTORY_RETRY = timedelta(seconds=30)
-
-
-def utc_now() -> datetime:
-    """Give the time: aware, UTC."""
-    return datetime.now(UTC)
-
-
-def source_facts() -> Mapping[str, SourceFacts]:
-    """Tell the rules loader what each kind of source can do."""
-    return {kind: SourceFacts(schemes=s.schemes, event_kinds=s.event_kinds) for kind, s in SOURCES.items()}
-
-
-def load_rules(directory: Path) -> RuleSet:
-    """
-    Load a rules directory; needs no secret and no network.
-
-    Raises:
-        ConfigError: All problems at once.
-    """
-    return rules_dir.load_directory(directory, source_facts(), PROVIDERS.keys())
-
-
-def rule_book(rules: RuleSet) -> RuleBook:
-    """Put a loaded set in use."""
-    return RuleBook(rules, compile_spec)
-
-
-def endpoints(rules: RuleSet, environ: Mapping[str, str]) -> dict[str, Endpoint]:
-    """
-    Resolve the secrets of every source.
-
-    Raises:
-        ConfigError: Secrets are missing; all of them at once.
-    """
-    found: dict[str, Endpoint] = {}
-    with _all_at_once() as problems:
-        for name, config in rules.sources.items():
-            with problems:
-                secrets = tuple(rules_dir.resolve_secret(ref, environ) for ref in config.auth.secrets)
-                found[name] = Endpoint(config, SOURCES[config.kind], secrets)
-    return found
-
-
-def provider_for(page: PageConfig, environ: Mapping[str, str], clock: Clock) -> Provider:
-    """
-    Make the client of a page.
-
-    Raises:
-        ConfigError: Its secret is missing.
-    """
-    key = rules_dir.resolve_secret(page.api_key, environ) if page.api_key else ""
-    return PROVIDERS[page.provider](page, key, clock)
-
-
-def providers(rules: RuleSet, environ: Mapping[str, str], clock: Clock) -> dict[str, Provider]:
-    """
-    Make the clients of all pages.
-
-    Raises:
-        ConfigError: Secrets are missing; all of them at once.
-    """
-    found: dict[str, Provider] = {}
-    with _all_at_once() as problems:
-        for name, page in rules.pages.items():
-            with problems:
-                found[name] = provider_for(page, environ, clock)
-    return found
-
-
-class _Problems(contextlib.AbstractContextManager["_Problems"]):
-    """Collects the ConfigErrors of its inner blocks."""
-
-    def __init__(self) -> None:
-        self.found: list[ConfigError] = []
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, ConfigError):
-            self.found.append(error)
-            return True
-        return False
-
-
-@contextlib.contextmanager
-def _all_at_once():  # type: ignore[no-untyped-def]
-    problems = _Problems()
-    yield problems
-    if problems.found:
-        raise ConfigError([problem for error in problems.found for problem in error.problems])
 
 
 class PageDirectory:
@@ -284,7 +188,7 @@ class Worker:
             ConfigError: Names are unknown or ambiguous; all problems at once. A page that cannot be reached
                 is no such problem: it is asked again later.
         """
-        with _all_at_once() as problems:
+        with all_at_once() as problems:
             for name, directory in self._directories.items():
                 with problems:
                     try:
@@ -327,74 +231,3 @@ class Worker:
         """Name what keeps the worker from doing its work."""
         wrong = {f"page {name}": directory.wrong for name, directory in self._directories.items() if directory.wrong}
         return {**wrong, **({"worker": "draining"} if self._draining else {})}
-
-
-class _Server(uvicorn.Server):
-    """Tells once where it listens."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[str], None]) -> None:
-        super().__init__(config)
-        self._tell = started
-
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._tell(f"http://{host}:{port}")
-
-
-def make_server(worker: Worker, started: Callable[[str], None]) -> uvicorn.Server:
-    """
-    Make the HTTP server of a worker; ``run()`` serves until ``should_exit`` is set or, in the main thread, a signal comes.
-
-    Args:
-        started: Called with the address once the server listens.
-    """
-    settings = worker.settings
-    config = uvicorn.Config(
-        worker.app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-        server_header=False,
-        lifespan="off",
-    )
-    return _Server(config, started)
-
-
-def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> None:
-    """
-    Serve until SIGTERM or SIGINT, then drain.
-
-    Args:
-        started: Called with the address once the server listens.
-    """
-    run_file = run_file_of(worker.settings.ledger)
-
-    def listening(url: str) -> None:
-        if run_file is not None:
-            _write_private(run_file, json.dumps({"url": url, "pid": os.getpid()}))
-        LOG.info("listening", url=url, rules=worker.rules.hash[:12])
-        started(url)
-
-    worker.start()
-    try:
-        make_server(worker, listening).run()
-    finally:
-        worker.stop()
-        if run_file is not None:
-            run_file.unlink(missing_ok=True)
-
-
-def run_file_of(ledger_url: str) -> Path | None:
-    """Name the file that tells where the worker of a ledger listens; None for a ledger that is no file."""
-    prefix = "sqlite:///"
-    return Path(ledger_url.removeprefix(prefix) + ".run") if ledger_url.startswith(prefix) else None
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
