@@ -378,7 +378,8 @@ class Queries(Protocol):
 
     def totals(self) -> Mapping[str, int]:
         """
-        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``, ``events``,
+        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``,
+        ``events``,
         ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and ``actions_done_<kind>``.
         """
         ...

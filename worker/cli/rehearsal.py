@@ -6,6 +6,7 @@ The worker, its ledger, its HTTP server and the page are the real ones; only the
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -24,6 +25,7 @@ import httpx
 from worker.bootstrap import load_rules
 from worker.bootstrap.server import make_server
 from worker.bootstrap.worker import Worker
+from worker.core.model import digest
 from worker.core.ruleset import RuleSet
 from worker.sandbox import DEFAULT_KEY, SandboxServer
 from worker.settings import Settings
@@ -35,6 +37,7 @@ SPEED = 90
 STORM = 200
 PATIENCE_S = 50
 SERVICES = ("checkout", "cart", "payments", "search", "mail")
+SIGNING_KEY = "whsec_" + base64.b64encode(b"a throw-away signing key").decode()
 TOKEN = "demo-token"  # noqa: S105  (guards a throw-away server on loopback)
 
 Tell = Callable[[str, str, str], None]
@@ -58,6 +61,16 @@ class FastClock:
         return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What one alert is about."""
+
+    service: str
+    severity: str
+    instance: str
+    started: datetime
+
+
 @dataclass(slots=True)
 class Sender:
     """
@@ -76,31 +89,22 @@ class Sender:
         captured = files("worker.cli").joinpath("demo-alertmanager.json").read_text()
         self._template = json.loads(captured)
 
-    def post(
-        self,
-        client: httpx.Client,
-        *,
-        service: str,
-        severity: str,
-        instance: str,
-        started: datetime,
-        ended: bool = False,
-    ) -> None:
+    def post(self, client: httpx.Client, problem: Problem, *, ended: bool = False) -> None:
         """Send one notification about one alert."""
         alert = dict(self._template["alerts"][0])
-        labels = {**alert["labels"], "service": service, "severity": severity, "instance": instance}
+        told = {"service": problem.service, "severity": problem.severity, "instance": problem.instance}
         alert |= {
             "status": "resolved" if ended else "firing",
-            "labels": labels,
-            "startsAt": started.isoformat(),
+            "labels": {**alert["labels"], **told},
+            "startsAt": problem.started.isoformat(),
             "endsAt": self.clock().isoformat() if ended else "0001-01-01T00:00:00Z",
-            "fingerprint": f"{abs(hash((service, severity, instance))):016x}"[:16],
+            "fingerprint": digest(told)[:16],
         }
         body = {
             **self._template,
             "status": alert["status"],
             "alerts": [alert],
-            "groupKey": f'{{}}:{{service="{service}"}}',
+            "groupKey": f'{{}}:{{service="{problem.service}"}}',
         }
         answer = client.post(f"{self.url}/hooks/alertmanager", json=body, headers={"authorization": f"Bearer {TOKEN}"})
         answer.raise_for_status()
@@ -180,7 +184,7 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
     def __init__(self, rules: Path, page: SandboxServer, ledger: str, clock: FastClock) -> None:
         settings = Settings(rules=rules, ledger=f"sqlite:///{ledger}", port=0, poll=0.1, log_level="error")
         loaded = pointed_at(load_rules(rules), page.url)
-        self._worker = Worker(settings, environ=_Secrets(), clock=clock, rules=loaded)
+        self._worker = Worker(settings, environ=secrets_of(loaded), clock=clock, rules=loaded)
         self._url = ""
         self._up = threading.Event()
         self._server = make_server(self._worker, self._started)
@@ -204,24 +208,13 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
         self._worker.stop()
 
 
-class _Secrets(dict[str, str]):
-    """The throw-away secrets of the rehearsal: whatever the rules name."""
-
-    def __missing__(self, name: str) -> str:
-        return (
-            DEFAULT_KEY
-            if "API_KEY" in name
-            else "whsec_ZGVtby1kZW1vLWRlbW8tZGVtby1kZW1v"
-            if "WEBHOOK" in name
-            else TOKEN
-        )
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Give a secret for any name."""
-        return self[name]
-
-    def __contains__(self, name: object) -> bool:
-        return True
+def secrets_of(rules: RuleSet) -> dict[str, str]:
+    """Make throw-away secrets for every variable that the rules name."""
+    found = {page.api_key.name: DEFAULT_KEY for page in rules.pages.values() if page.api_key}
+    for source in rules.sources.values():
+        value = SIGNING_KEY if source.auth.scheme == "standard_webhooks" else TOKEN
+        found |= {ref.name: value for ref in source.auth.secrets}
+    return found
 
 
 def _play(sender: Sender, watcher: Watcher, tell: Tell) -> None:
@@ -231,38 +224,37 @@ def _play(sender: Sender, watcher: Watcher, tell: Tell) -> None:
         tell(clock.minute(), "in", text)
 
     with httpx.Client(trust_env=False) as client:
-        blip = {"service": "checkout", "severity": "critical", "instance": "node0:9100", "started": clock()}
+        blip = Problem("checkout", "critical", "node0:9100", clock())
         note("checkout fires …")
-        sender.post(client, **blip)
+        sender.post(client, blip)
         time.sleep(90 / SPEED)
-        sender.post(client, **blip, ended=True)
+        sender.post(client, blip, ended=True)
         note("… and is well again after 90 s: shorter than the rule's hold, so the page stays silent")
         time.sleep(60 / SPEED)
 
         storm = list(_storm(clock()))
         note(f"a storm: {len(storm)} alerts over {', '.join(SERVICES)}")
         for alert in storm:
-            sender.post(client, **alert)
+            sender.post(client, alert)
         watcher.until(lambda: bool(watcher.incidents()), "one incident open")
 
-        worse = {"service": "checkout", "severity": "critical", "instance": "node999:9100", "started": clock()}
+        worse = Problem("checkout", "critical", "node999:9100", clock())
         note("checkout gets worse: critical")
-        sender.post(client, **worse)
+        sender.post(client, worse)
         watcher.until(lambda: _posts(watcher) >= 2, "an update that it got worse")
-        sender.post(client, **worse, ended=True)
+        sender.post(client, worse, ended=True)
         note("the critical alert is over; the warnings remain")
         watcher.until(lambda: _posts(watcher) >= 3, "an update that it got better")
 
         note("every alert is resolved; the rule's quiet time runs")
         for alert in storm:
-            sender.post(client, **alert, ended=True)
+            sender.post(client, alert, ended=True)
         watcher.until(lambda: all(i.status == "resolved" for i in watcher.incidents()), "resolved")
 
 
-def _storm(started: datetime) -> Iterator[dict[str, Any]]:
+def _storm(started: datetime) -> Iterator[Problem]:
     for n in range(STORM):
-        service = SERVICES[n % len(SERVICES)]
-        yield {"service": service, "severity": "warning", "instance": f"node{n}:9100", "started": started}
+        yield Problem(SERVICES[n % len(SERVICES)], "warning", f"node{n}:9100", started)
 
 
 def _posts(watcher: Watcher) -> int:
