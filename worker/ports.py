@@ -339,7 +339,6 @@ class HistoryLine:
     Args:
         said_at: When the page had it; None while it has not.
         attempts: How many tries were made.
-        causes: What led to it, for people.
     """
 
     action: Action
@@ -379,8 +378,8 @@ class Queries(Protocol):
     def totals(self) -> Mapping[str, int]:
         """
         Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``,
-        ``events``,
-        ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and ``actions_done_<kind>``.
+        ``events``, ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and
+        ``actions_done_<kind>``.
         """
         ...
 

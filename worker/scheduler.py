@@ -8,7 +8,7 @@ every loop also looks by itself; late or twice is harmless.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -36,6 +36,7 @@ class Loop:
         self._step = step
         self._poll = poll
         self._bell = threading.Event()
+        self.idle = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -63,7 +64,9 @@ class Loop:
     def _run(self) -> None:
         while not self._ended.is_set():
             if not self._round():
+                self.idle = True
                 self._bell.wait(self._poll)
+                self.idle = False
             self._bell.clear()
 
     def _round(self) -> object:
@@ -75,6 +78,13 @@ class Loop:
             LOG.exception("step failed", step=self.name)
         self._ended.wait(REST_AFTER_FAULT_S)
         return False
+
+
+def ring_some(loops: Sequence[Loop], count: int) -> None:
+    """Wake *count* loops that sleep; where fewer do, those at work look again once they are done."""
+    idle = [loop for loop in loops if loop.idle][:count]
+    for loop in idle if len(idle) == count else loops:
+        loop.ring()
 
 
 class AlarmClock:

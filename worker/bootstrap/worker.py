@@ -13,12 +13,12 @@ import structlog
 from fastapi import FastAPI
 
 from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
-from worker.core.model import Directory, Inbound
+from worker.core.model import ActionState, Directory, Inbound
 from worker.core.ruleset import RuleSet
 from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
-from worker.ports import Clock, Provider, Statement
-from worker.scheduler import AlarmClock, Loop
+from worker.ports import Clock, Commit, Committer, Provider, Statement
+from worker.scheduler import AlarmClock, Loop, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
 from worker.steps.deliver import Channel, Deliver
@@ -30,6 +30,9 @@ from worker.web.hooks import HookEndpoint
 
 LOG = structlog.get_logger("worker")
 DRAIN_S = 12.0
+MOST_ROUNDS = 100
+"""How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
+
 DIRECTORY_RETRY = timedelta(seconds=30)
 
 
@@ -85,6 +88,24 @@ class PageDirectory:
         return self._known
 
 
+class Announcing:
+    """
+    A committer that tells what it has committed, once that is on disk.
+
+    Args:
+        announce: Called in the thread that commits.
+    """
+
+    def __init__(self, committer: Committer, announce: Callable[[Commit], None]) -> None:
+        self._committer = committer
+        self._announce = announce
+
+    def commit(self, commit: Commit) -> None:
+        """See ``ports.Committer``."""
+        self._committer.commit(commit)
+        self._announce(commit)
+
+
 class Worker:
     """
     The pipeline with its threads.
@@ -126,15 +147,22 @@ class Worker:
 
     def _build(self, clock: Clock, checkpoint: Callable[[str], None]) -> None:
         ledger, meter = self.ledger, self.meter
-        common = {"episodes": ledger, "committer": ledger, "book": lambda: self._book, "clock": clock, "meter": meter}
+        committer = Announcing(ledger, self._announce)
+        common = {
+            "episodes": ledger,
+            "committer": committer,
+            "book": lambda: self._book,
+            "clock": clock,
+            "meter": meter,
+        }
         intake = Intake(ledger, lambda: self._endpoints, meter)
         self._react = React(inbox=ledger, normalise=self._normalise, **common)  # type: ignore[arg-type]
         self._advance = Advance(**common)  # type: ignore[arg-type]
         self._deliver = Deliver(outbox=ledger, channels=lambda: self._channels, checkpoint=checkpoint, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
-        self._reacting = Loop("react", self._react_once, poll)
+        self._reacting = Loop("react", self._react.run_once, poll)
         self._delivering = [
-            Loop(f"deliver-{n}", self._deliver_once, poll) for n in range(self.settings.deliver_threads)
+            Loop(f"deliver-{n}", self._deliver.run_once, poll) for n in range(self.settings.deliver_threads)
         ]
         self._alarm = AlarmClock(self._advance_all, poll)
         hooks = HookEndpoint(
@@ -148,29 +176,22 @@ class Worker:
             admin_token=self.settings.admin_token,
         )
 
-    # -- steps with what follows from them
-
-    def _react_once(self) -> int:
-        handled = self._react.run_once()
-        if handled:
-            self._after_commit()
-        return handled
+    # -- what follows from what
 
     def _advance_all(self) -> None:
-        while self._advance.run_once():
-            self._after_commit()
+        for _ in range(MOST_ROUNDS):
+            if not self._advance.run_once():
+                break
         self._alarm.set(self.ledger.next_wake())
 
-    def _deliver_once(self) -> bool:
-        worked = self._deliver.run_once()
-        if worked:
-            self._after_commit()
-        return worked
-
-    def _after_commit(self) -> None:
-        for loop in self._delivering:
-            loop.ring()
-        self._alarm.set(self.ledger.next_wake())
+    def _announce(self, commit: Commit) -> None:
+        """Ring for what was committed: those who deliver actions, and the clock for when an episode wakes."""
+        ready = sum(action.state is ActionState.QUEUED for action in commit.actions)
+        settled = any(action.state.settled for action in commit.actions)
+        if ready or settled:
+            ring_some(self._delivering, max(ready, 1))
+        wakes = [episode.wake_at for episode in commit.episodes if episode.wake_at is not None]
+        self._alarm.set(min([*wakes, commit.now] if commit.wakes else wakes, default=None))
 
     def _normalise(self, inbound: Inbound) -> Sequence[Statement]:
         endpoint = self._endpoints.get(inbound.source)

@@ -72,7 +72,7 @@ def as_text(value: Any) -> str:
     """
     writer = _WRITERS.get(type(value))
     if writer is None:
-        raise TypeError(f"a {type(value).__name__} is not text")
+        raise TypeError(f"a {'map' if isinstance(value, Mapping) else type(value).__name__} is not text")
     return writer(value)
 
 

@@ -117,7 +117,7 @@ def compile_faults(text: str, said: str, names: Collection[str]) -> tuple[Fault,
     if syntax:  # what follows the first one is the parser's guessing
         found = syntax[:1]
     elif len(found) > 1:  # what builds on an unknown name is no fault of its own
-        found = [fault for fault in found if "*error*" not in fault[2] and fault[0] > 0] or found[:1]
+        found = [fault for fault in found if "*error*" not in fault[2]] or found[:1]
     return tuple(_compile_fault(text, *fault, names) for fault in found)
 
 

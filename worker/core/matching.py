@@ -137,7 +137,7 @@ def field_text(event: Event, name: str) -> str:
 class _Asked:
     """A rule, prepared for being asked; ``lines``: of each line that wants one of some values, the (field, value)s."""
 
-    __slots__ = ("lines", "matchers", "rule", "takes_private", "takes_test")
+    __slots__ = ("_needs_bindings", "lines", "matchers", "rule", "takes_private", "takes_test")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -147,6 +147,7 @@ class _Asked:
             for matcher in self.matchers
             if matcher.op is MatchOp.IN and matcher.values and "" not in matcher.values  # "" is what no event lists
         ]
+        self._needs_bindings = rule.condition is not None or bool(rule.group_by)
         self.takes_private = _asks_for(rule, "private")
         self.takes_test = _asks_for(rule, "test")
 
@@ -158,19 +159,22 @@ class _Asked:
         """Ask the whole rule; *bindings* are filled at first need, and shared by all rules of one event."""
         if not self._in_reach(event):
             return None
-        part = Part.MATCH
+        where = "match"
+        group = {}
         try:
             if not all(_HOLDS[matcher.op](matcher, field_text(event, matcher.field)) for matcher in self.matchers):
                 return None
-            part = Part.IF
-            if not bindings and (self.rule.condition is not None or self.rule.group_by):
+            if self._needs_bindings and not bindings:
                 bindings.update(event_bindings(event))
+            where = "if"
             if self.rule.condition is not None and self.rule.condition.evaluate(bindings, event) is not True:
                 return None
-            part = Part.GROUP_BY
-            group = {name: _group_text(cel.evaluate(bindings, event)) for name, cel in self.rule.group_by.items()}
+            for name, program in self.rule.group_by.items():
+                where = f"group_by.{name}"
+                group[name] = _group_text(program.evaluate(bindings, event))
         except EvaluationFailed as fault:
-            return Match(rule=self.rule, verdict=Verdict.FAILED, failed=part, error=f"{part}: {fault}")
+            part = Part(where.partition(".")[0])
+            return Match(rule=self.rule, verdict=Verdict.FAILED, failed=part, error=f"{where}: {fault}")
         return Match(rule=self.rule, verdict=Verdict.MATCHED, group=group)
 
     def _in_reach(self, event: Event) -> bool:

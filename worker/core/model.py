@@ -374,7 +374,7 @@ class Action:
 
     @property
     def replaceable(self) -> bool:
-        """Whether a newer decision may take its place: nothing of it can be on the page, and it relays nobody's words."""
+        """Whether a newer decision may take its place: it cannot be on the page, and it relays nobody's words."""
         waits = self.state in (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
         return self.post is not Post.RELAY and (self.state is ActionState.QUEUED or (waits and self.sends == 0))
 

@@ -77,10 +77,15 @@ def open_ledger(
         database = SqliteDatabase(str(address.database), limits=limits, on_fatal=on_fatal, read_only=read_only)
     else:
         database = PostgresDatabase(address, limits=limits, on_fatal=on_fatal, read_only=read_only)
-    if not read_only:
+    ledger = Ledger(database)
+    if read_only:
+        return ledger
+    try:
         born = {"name": "created_at", "value": clock().isoformat()}
         database.write(lambda connection: run_many(connection, insert_new(META, ["name"]), [born]))
-    ledger = Ledger(database)
-    if address.drivername == "sqlite" and not read_only:
-        ledger.forget_leases()
+        if address.drivername == "sqlite":
+            ledger.forget_leases()
+    except BaseException:
+        ledger.close()
+        raise
     return ledger

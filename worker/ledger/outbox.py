@@ -54,7 +54,11 @@ class Outbox(Part):
 
     def forget_leases(self) -> None:
         """Drop every lease: their holders are known to be gone, because nobody else can hold this ledger."""
-        change = update(ACTION).where(ACTION.c.lease_until.is_not(None)).values(lease_until=None)
+        change = (
+            update(ACTION)
+            .where(ACTION.c.settled.is_(False), ACTION.c.lease_until.is_not(None))
+            .values(lease_until=None)
+        )
         self._database.write(lambda connection: connection.execute(change))
 
     def next_due(self, now: datetime) -> datetime | None:

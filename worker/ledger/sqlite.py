@@ -32,7 +32,7 @@ _BUSY_SECONDS = 5
 _WAL_BYTES = 64 << 20
 _READERS = 16
 
-_PRAGMAS = ("foreign_keys=ON", "temp_store=MEMORY", "cache_size=-20000")
+_PRAGMAS = ("foreign_keys=ON", "temp_store=MEMORY", "cache_size=-4000")
 _WRITER_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"journal_size_limit={_WAL_BYTES}", *_PRAGMAS)
 _READER_PRAGMAS = ("query_only=ON", *_PRAGMAS)
 

@@ -16,6 +16,7 @@ from .desk import Desk, fill, write_rules
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """The command line in an empty directory, without settings of whoever runs the tests."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     return Desk()
 
 
