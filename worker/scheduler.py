@@ -8,6 +8,7 @@ every loop also looks by itself; late or twice is harmless.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -19,6 +20,12 @@ from worker.errors import WorkerError
 
 LOG = structlog.get_logger("worker.scheduler")
 REST_AFTER_FAULT_S = 1.0
+
+MOST_AT_ONCE = 64
+ROUND_S = 0.05
+BUSY_PER_S = 200
+RESTS_TO_WORK = 4
+LONGEST_REST_S = 0.5
 
 
 class Loop:
@@ -78,6 +85,51 @@ class Loop:
             LOG.exception("step failed", step=self.name)
         self._ended.wait(REST_AFTER_FAULT_S)
         return False
+
+
+class Courtesy:
+    """
+    Makes a step give way while intake is busy: a sender that is not answered in time sends again, and may give up.
+
+    Rounds are kept short, and after each the step rests four times as long as it worked; it is never starved.
+
+    Args:
+        step: Takes how much it may do in one round, and says how much it did.
+        arrived: Counts what intake has taken so far.
+        elapsed: A monotonic clock, seconds.
+        rest: Sleeps, seconds.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[int], int],
+        arrived: Callable[[], int],
+        *,
+        elapsed: Callable[[], float] = time.monotonic,
+        rest: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._step = step
+        self._arrived = arrived
+        self._elapsed = elapsed
+        self._rest = rest
+        self.most = MOST_AT_ONCE
+
+    def __call__(self) -> int:
+        """Do one round."""
+        before, began = self._arrived(), self._elapsed()
+        done = self._step(self.most)
+        took = self._elapsed() - began
+        if done:
+            self._adapt(took, done)
+        if self._arrived() - before > BUSY_PER_S * took + 1:
+            self._rest(min(took * RESTS_TO_WORK, LONGEST_REST_S))
+        return done
+
+    def _adapt(self, took: float, done: int) -> None:
+        if took > ROUND_S and self.most > 1:
+            self.most //= 2
+        elif took < ROUND_S / 4 and done == self.most and self.most < MOST_AT_ONCE:
+            self.most *= 2
 
 
 def ring_some(loops: Sequence[Loop], count: int) -> None:

@@ -84,6 +84,17 @@ def test_tables_made_by_migrations_have_every_column_as_expected(migrated: Place
     assert migrated.look(columns) == expected
 
 
+def test_a_file_that_was_migrated_is_what_the_tables_would_make(tmp_path: Path) -> None:
+    def statements(connection: Connection) -> set[str]:
+        made = connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")).scalars()
+        return {" ".join(statement.replace(" ,", ",").split()) for statement in made if VERSION_TABLE not in statement}
+
+    migrated, plain = Place(f"sqlite:///{tmp_path}/migrated.db"), Place(f"sqlite:///{tmp_path}/plain.db")
+    migrated.open().close()
+    plain.look(Row.metadata.create_all)
+    assert migrated.look(statements) == plain.look(statements)
+
+
 def test_the_newest_version_is_the_last_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))

@@ -8,8 +8,10 @@ pipeline together.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 from worker import rules_dir
@@ -21,6 +23,10 @@ from worker.ports import Clock, Provider
 from worker.providers import PROVIDERS
 from worker.sources import SOURCES
 from worker.steps.intake import Endpoint
+
+
+# Conditions ask the C library for time zones; slim systems have none but the package's.
+os.environ.setdefault("TZDIR", str(files("tzdata") / "zoneinfo"))
 
 
 def utc_now() -> datetime:

@@ -48,6 +48,7 @@ def make_server(worker: Worker, started: Callable[[str], None]) -> uvicorn.Serve
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
+        proxy_headers=False,
         lifespan="off",
     )
     return _Server(config, started)

@@ -18,7 +18,7 @@ from worker.core.ruleset import RuleSet
 from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
 from worker.ports import Clock, Commit, Committer, Provider, Statement
-from worker.scheduler import AlarmClock, Loop, ring_some
+from worker.scheduler import AlarmClock, Courtesy, Loop, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
 from worker.steps.deliver import Channel, Deliver
@@ -160,16 +160,16 @@ class Worker:
         self._advance = Advance(**common)  # type: ignore[arg-type]
         self._deliver = Deliver(outbox=ledger, channels=lambda: self._channels, checkpoint=checkpoint, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
-        self._reacting = Loop("react", self._react.run_once, poll)
+        self._reacting = Loop("react", Courtesy(self._react.run_once, self._arrived), poll)
         self._delivering = [
             Loop(f"deliver-{n}", self._deliver.run_once, poll) for n in range(self.settings.deliver_threads)
         ]
         self._alarm = AlarmClock(self._advance_all, poll)
-        hooks = HookEndpoint(
+        self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
         )
         self.app: FastAPI = make_app(
-            hooks,
+            self._hooks,
             alive=self.alive,
             ready=self.ready,
             exposition=meter.exposition,
@@ -183,6 +183,9 @@ class Worker:
             if not self._advance.run_once():
                 break
         self._alarm.set(self.ledger.next_wake())
+
+    def _arrived(self) -> int:
+        return self._hooks.received
 
     def _announce(self, commit: Commit) -> None:
         """Ring for what was committed: those who deliver actions, and the clock for when an episode wakes."""

@@ -47,7 +47,7 @@ __all__ = [
 MAX_SOURCE = 4096
 """Characters of an expression or a pattern."""
 _WORD = re.compile(r"\w+")
-_STRING = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
+_UNREAD = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|//[^\n]*", re.DOTALL)
 _HAS_FIELD = re.compile(r"\bhas\(\s*(event\.\w+)\s*\)")
 _labels: ContextVar[Mapping[str, str] | None] = ContextVar("labels", default=None)
 """What ``label(name)`` looks in during an evaluation: the library hands its functions the arguments only."""
@@ -324,10 +324,10 @@ def _refuse_unreadable(text: str) -> None:
 
 def _refuse_pointless_has(text: str, declared: Collection[str]) -> None:
     """``has()`` of a declared variable gives the variable itself (a fault of the library), so it must not pass."""
-    without_strings = _STRING.sub(lambda string: " " * len(string[0]), text)
+    code = _UNREAD.sub(lambda unread: " " * len(unread[0]), text)
     faults = [
         (text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start()), found[1])
-        for found in _HAS_FIELD.finditer(without_strings)
+        for found in _HAS_FIELD.finditer(code)
         if found[1] in declared
     ]
     if faults:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from worker.core.drafts import Context
-from worker.core.matching import RuleIndex
-from worker.core.model import Episode, Phase, PublishMode
+from worker.core.matching import RuleIndex, Verdict
+from worker.core.model import Episode, Event, Phase, PublishMode, episode_key
 from worker.core.ruleset import IncidentPlan, Rule, RuleSet
 
 _STRICTNESS = {PublishMode.AUTO: 0, PublishMode.APPROVE: 1, PublishMode.SHADOW: 2}
@@ -46,6 +46,17 @@ class RuleBook:
             return ()
         return tuple(self._identities.get(name, name) for name in rule.plan.yield_to)
 
+    def rank(self, identity: str) -> int:
+        """Order rules so that each comes behind those that it yields to; circles are refused when rules are loaded."""
+        rule = self._by_identity.get(identity)
+        return 1 + max(map(self.rank, self.yields_to(rule)), default=0) if rule else 0
+
+    def woken(self, before: Episode | None, after: Episode) -> list[tuple[str, str]]:
+        """Give (rule identity, page) of those that yield to an episode that began or ended."""
+        if (before is not None and before.phase.live) == after.phase.live:
+            return []
+        return sorted((other, after.page) for other in self.dependents.get(after.rule_id, ()))
+
     def current(self, identity: str) -> Rule | None:
         """Give the rule in force."""
         return self._by_identity.get(identity)
@@ -71,6 +82,25 @@ class RuleBook:
                 return current
             self._by_hash[episode.rule_hash] = self._compile(spec)
         return self._by_hash[episode.rule_hash]
+
+    def keeps(
+        self, episode: Episode, event: Event, revision: Callable[[str], Mapping[str, Any] | None]
+    ) -> bool | None:
+        """
+        Say whether an episode that follows an older revision still wants a statement of its member, which no rule in
+        force wants there; None where that cannot be told.
+
+        Args:
+            revision: As for ``followed_by``.
+        """
+        rule = self.followed_by(episode, revision)
+        if rule is None or rule is self._by_identity.get(episode.rule_id):
+            return False
+        key = episode_key(episode.rule_id, episode.page, episode.group)
+        match = next(iter(RuleIndex([rule]).matches(event)), None)
+        if match is not None and match.verdict is not Verdict.MATCHED:
+            return None
+        return match is not None and episode_key(episode.rule_id, episode.page, match.group) == key
 
     def context(self, rule: Rule | None, page: str, yielding: Callable[[tuple[str, ...], str], bool]) -> Context:
         """Collect what decide may know about a rule and a page."""

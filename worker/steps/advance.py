@@ -7,13 +7,14 @@ Late is fine and twice is harmless: an episode that is looked at too early or ag
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
-from worker.core.drafts import Tick
+from worker.core.drafts import FAULT_PAUSE, Tick
 from worker.core.episodes import decide
-from worker.core.model import Episode
+from worker.core.model import Episode, Notice, Severity
 from worker.core.rulebook import RuleBook
-from worker.errors import Conflict
+from worker.errors import Conflict, LedgerUnavailable
 from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter
 
 CAUSE = "the clock"
@@ -50,11 +51,20 @@ class Advance:
 
     def _advance(self, episode: Episode, now: datetime) -> bool:
         try:
-            self._committer.commit(tick(self._book(), self._episodes, episode, now))
+            self._committer.commit(self._decided(episode, now))
         except Conflict:
             self._meter.count("conflicts", step="advance")
             return False
         return True
+
+    def _decided(self, episode: Episode, now: datetime) -> Commit:
+        try:
+            return tick(self._book(), self._episodes, episode, now)
+        except LedgerUnavailable:
+            raise
+        except Exception as bug:
+            self._meter.count("faults", step="advance")
+            return _put_off(episode, f"internal fault: {type(bug).__name__}", now)
 
 
 def tick(book: RuleBook, episodes: Episodes, episode: Episode, now: datetime) -> Commit:
@@ -63,13 +73,22 @@ def tick(book: RuleBook, episodes: Episodes, episode: Episode, now: datetime) ->
     context = book.context(rule, episode.page, episodes.live)
     verdict = decide(episode, Tick(cause=CAUSE), context, now)
     after = verdict.episode or episode
-    dependents = book.dependents.get(episode.rule_id, set()) if not after.phase.live else set()
     return Commit(
         now=now,
         episodes=[after],
         actions=verdict.actions,
         decisions=[Decision(aggregate=episode.id, at=now, cause=CAUSE, text=text) for text in verdict.log],
         notices=verdict.notices,
-        wakes=sorted((other, episode.page) for other in dependents),
+        wakes=book.woken(episode, after),
         revisions=book.revision(after.rule_hash),
+    )
+
+
+def _put_off(episode: Episode, why: str, now: datetime) -> Commit:
+    """A fault of ours must not keep the other episodes from their time: tell it once, and look at this one later."""
+    notice = Notice(code="internal_fault", subject=episode.id, text=why, severity=Severity.ERROR)
+    return Commit(
+        now=now,
+        episodes=[replace(episode, fault=why, wake_at=now + FAULT_PAUSE)],
+        notices=[] if episode.fault == why else [notice],
     )

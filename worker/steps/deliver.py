@@ -299,6 +299,7 @@ class Deliver:
             attempts=shown,
             decisions=[Decision(aggregate=episode.id, at=now, cause=cause, text=text) for text in verdict.log],
             notices=verdict.notices,
+            wakes=book.woken(episode, after),
             revisions=book.revision(after.rule_hash),
         )
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.core.model import Event, Inbound
-from worker.core.ruleset import SourceConfig
+from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import PayloadNotUnderstood, SourceUnknown
 from worker.ports import Entry, Inbox, Meter, Recorded, Source, Statement
 
 REPEAT_WINDOW_S = 600
 """How long a byte-identical body is taken for a retry; later it may be a new statement of an old state."""
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Intake:
         if endpoint is None:
             raise SourceUnknown
         endpoint.source.verify(inbound, endpoint.config.auth, endpoint.secrets, inbound.received_at)
-        entry = understood(endpoint, inbound)
+        entry = understood(endpoint, without_secrets(inbound, endpoint.config.auth))
         count = self._meter.count
 
         def recorded(result: Recorded | Exception) -> None:
@@ -79,24 +81,35 @@ class Intake:
         self._inbox.record(entry, recorded)
 
 
+def without_secrets(inbound: Inbound, auth: AuthConfig) -> Inbound:
+    """Leave out what proved the sender: nobody needs it again, and it must not be in the ledger."""
+    secret = _CREDENTIALS | {auth.options.get("name", "").lower()}
+    headers = {name: value for name, value in inbound.headers.items() if name not in secret}
+    return replace(inbound, headers=headers, query="" if auth.scheme == "path_token" else inbound.query)
+
+
 def understood(endpoint: Endpoint, inbound: Inbound) -> Entry:
-    """Read an authentic inbound as far as it can be understood."""
+    """Read an authentic inbound as far as it can be understood; a fault of ours loses nothing either."""
     try:
         statements = endpoint.source.normalise(inbound, endpoint.config)
     except PayloadNotUnderstood as failed:
         return Entry(inbound=inbound, delivery=None, statements=0, unparsed=str(failed) or "not understood")
-    return Entry(inbound=inbound, delivery=_delivery(endpoint.source, inbound, statements), statements=len(statements))
+    except Exception as bug:
+        return Entry(inbound=inbound, delivery=None, statements=0, unparsed=f"internal fault: {type(bug).__name__}")
+    return Entry(inbound=inbound, delivery=_delivery(endpoint, inbound, statements), statements=len(statements))
 
 
-def _delivery(source: Source, inbound: Inbound, statements: Sequence[Statement]) -> str | None:
+def _delivery(endpoint: Endpoint, inbound: Inbound, statements: Sequence[Statement]) -> str | None:
     """
     Name the delivery: by the sender's id; else by content, for a while, and only where every statement says
     which occurrence it is about. Without that an identical body may be news: up, down, up again.
     """
-    sent_as = source.delivery_id(inbound)
+    sent_as = endpoint.source.delivery_id(inbound)
     if sent_as:
         return sent_as
     if not statements or not all(isinstance(s, Event) and (s.started_at or s.occurred_at) for s in statements):
         return None
-    bucket = int(inbound.received_at.timestamp()) // REPEAT_WINDOW_S
-    return f"{hashlib.sha256(inbound.body).hexdigest()}:{bucket}"
+    content = hashlib.sha256(inbound.body)
+    if endpoint.config.mapping is not None:  # a mapping may read headers too: then the body alone does not tell
+        content.update(repr(statements).encode("utf-8", "surrogatepass"))
+    return f"{content.hexdigest()}:{int(inbound.received_at.timestamp()) // REPEAT_WINDOW_S}"

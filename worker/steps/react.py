@@ -31,7 +31,7 @@ from worker.core.model import (
 )
 from worker.core.rulebook import RuleBook
 from worker.core.signals import Change, settle
-from worker.errors import Conflict, PayloadNotUnderstood
+from worker.errors import Conflict, LedgerUnavailable, PayloadNotUnderstood
 from worker.ports import (
     Clock,
     Commit,
@@ -95,9 +95,9 @@ class React:
     def _react(self, batch: Sequence[Inbound]) -> None:
         try:
             self._fold_and_commit(batch)
-        except Conflict:
+        except (Conflict, LedgerUnavailable):
             raise
-        except (ValueError, TypeError, KeyError, AssertionError, AttributeError, ArithmeticError, RuntimeError) as bug:
+        except Exception as bug:
             if len(batch) > 1:
                 for inbound in batch:
                     self._react([inbound])
@@ -127,9 +127,8 @@ class React:
     def _park(self, inbound: Inbound, bug: Exception) -> None:
         """A fault of ours must not stop the inbounds behind: keep this one, tell, go on."""
         why = f"internal fault: {type(bug).__name__}"
-        notice = Notice(code="inbound_parked", subject=str(inbound.seq), text=why, severity=Severity.ERROR)
         handled = Handled(seq=inbound.seq, state="parked", detail=why)
-        self._committer.commit(Commit(now=self._clock(), handled=[handled], notices=[notice]))
+        self._committer.commit(Commit(now=self._clock(), handled=[handled], notices=[_parked(inbound, why)]))
         self._meter.count("faults", step="react")
 
 
@@ -178,7 +177,7 @@ class Fold:
         self._read(batch)
         for inbound, statements in batch:
             if isinstance(statements, PayloadNotUnderstood):
-                self._handled.append(Handled(seq=inbound.seq, state="parked", detail=str(statements)))
+                self._close(inbound, [str(statements)])
                 continue
             self._take_one(inbound, [s for s in statements if isinstance(s, Event)])
 
@@ -260,8 +259,9 @@ class Fold:
                 )
             )
         cause = f"inbound {inbound.seq} from {inbound.source}"
-        for key, of_line in items.items():
-            faults += self._decide(self._lines[key], of_line, cause)
+        # Those that others yield to come first, so that what came together is known together.
+        for line in sorted((self._lines[key] for key in items), key=lambda line: self.book.rank(line.rule_identity)):
+            faults += self._decide(line, items[line.key], cause)
         self._close(inbound, faults)
 
     def _settle(self, inbound: Inbound, event: Event) -> list[tuple[Signal, Change]]:
@@ -306,6 +306,8 @@ class Fold:
             told: bool | None = key in wanted
             if not told and line.rule_identity in doubtful:
                 told = None
+            elif not told and signal.firing and line.episode is not None and line.episode.phase.live:
+                told = self.book.keeps(line.episode, event, self.ledger.revision)
             found.append((key, Item(event=event, signal=signal, change=change, matches=told)))
         return found
 
@@ -313,17 +315,22 @@ class Fold:
         rule = self.book.followed_by(line.episode, self.ledger.revision) if line.episode else None
         if line.episode is None or not line.episode.phase.live:
             rule = self.book.current(line.rule_identity) or rule
-        context = self.book.context(rule, line.page, self.ledger.live)
+        context = self.book.context(rule, line.page, self._live)
         heard = HeardStatements(items=items, cause=cause)
         verdict = decide(line.episode, heard, context, self.now, key=line.key, group=line.group)
         self._accept(line, verdict, cause)
         return [f"rule `{line.rule_identity}`: {verdict.fault}"] if verdict.fault else []
 
+    def _live(self, identities: Collection[str], page: str) -> bool:
+        """As the ledger's, and with what has begun in this batch."""
+        begun = (e for e in self._episodes.values() if e.rule_id in identities and e.page == page)
+        return any(episode.phase.live for episode in begun) or self.ledger.live(identities, page)
+
     def _accept(self, line: _Line, verdict: Verdict, cause: str) -> None:
         episode = verdict.episode
         if episode is None or not verdict.changed:
             return
-        was_live = line.episode is not None and line.episode.phase.live
+        self._wakes.update(self.book.woken(line.episode, episode))
         line.episode = episode
         self._episodes[episode.id] = episode
         for signal_id in episode.members:
@@ -331,8 +338,6 @@ class Fold:
         self._actions.update((action.id, action) for action in verdict.actions)
         self._decisions += [Decision(aggregate=episode.id, at=self.now, cause=cause, text=text) for text in verdict.log]
         self._notices += verdict.notices
-        if was_live != episode.phase.live:
-            self._wakes |= {(other, line.page) for other in self.book.dependents.get(line.rule_identity, ())}
         self._revisions.update(self.book.revision(episode.rule_hash))
 
     def _close(self, inbound: Inbound, faults: Sequence[str]) -> None:
@@ -341,6 +346,8 @@ class Fold:
             return
         why = "; ".join(dict.fromkeys(faults))[:1000]
         self._handled.append(Handled(seq=inbound.seq, state="parked", detail=why))
-        self._notices.append(
-            Notice(code="inbound_parked", subject=f"inbound {inbound.seq}", text=why, severity=Severity.ERROR)
-        )
+        self._notices.append(_parked(inbound, why))
+
+
+def _parked(inbound: Inbound, why: str) -> Notice:
+    return Notice(code="inbound_parked", subject=f"inbound {inbound.seq}", text=why, severity=Severity.ERROR)

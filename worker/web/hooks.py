@@ -28,9 +28,13 @@ class HookEndpoint:
     Args:
         max_body: Bytes; a larger body is refused before it is read.
         ring: Called once something new is on disk.
+
+    Attributes:
+        received: How many inbounds were authentic so far.
     """
 
     def __init__(self, intake: Intake, *, max_body: int, clock: Clock, meter: Meter, ring: Callable[[], None]) -> None:
+        self.received = 0
         self._intake = intake
         self._max_body = max_body
         self._clock = clock
@@ -91,6 +95,7 @@ class HookEndpoint:
                 loop.call_soon_threadsafe(self._wake)
 
         self._intake.receive(inbound, done)
+        self.received += 1
         return await future
 
     def _wake(self) -> None:

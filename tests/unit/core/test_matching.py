@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from time import thread_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -331,10 +331,10 @@ def test_the_time_does_not_grow_with_the_rules() -> None:
 def _best_time(call: Any) -> float:
     times = []
     for _ in range(20):
-        started = perf_counter()
+        started = thread_time()
         for _ in range(20):
             call()
-        times.append(perf_counter() - started)
+        times.append(thread_time() - started)
     return min(times)
 
 
@@ -370,7 +370,7 @@ EVENTS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(RULES, max_size=8), EVENTS)
 def test_the_index_answers_as_if_every_rule_were_asked_alone(rules: list[Rule], event: Event) -> None:
     named = [replace(rule, id=str(number)) for number, rule in enumerate(rules)]
@@ -380,7 +380,7 @@ def test_the_index_answers_as_if_every_rule_were_asked_alone(rules: list[Rule], 
     assert [match.rule.id for match in found if match.verdict is Verdict.MATCHED] == holding
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(RULES, EVENTS)
 def test_an_explanation_agrees_with_the_match(rule: Rule, event: Event) -> None:
     matched = [match.verdict for match in RuleIndex([rule]).matches(event)] == [Verdict.MATCHED]

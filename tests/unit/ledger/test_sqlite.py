@@ -9,7 +9,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,14 +177,6 @@ class TestFile:
         fault = sqlite_faults(version)
         assert (fault is None) == sound
         assert fault is None or ".".join(map(str, version)) in fault
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(b"this is no database" * 1000)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:20_000])
 
 
 class TestWrongPaths:
@@ -366,7 +357,6 @@ for _ in range(20):
 
 
 def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
-    start = time.monotonic()
     with python(KILLED.format(path=path)) as harness:
         assert harness.stdout is not None
         lives = [list(map(int, line.split())) for line in harness.stdout]
@@ -381,7 +371,6 @@ def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
     checked = sqlite3.connect(path)
     assert checked.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     checked.close()
-    print(f"{len(acknowledged)} acknowledged in {time.monotonic() - start:.1f} s")
 
 
 WHOLE_TABLES_READ = {

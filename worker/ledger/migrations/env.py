@@ -11,6 +11,5 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Row.metadata,
     version_table=VERSION_TABLE,
-    transactional_ddl=True,  # true of SQLite as well, once the driver does not begin transactions by itself
 )
 context.run_migrations()

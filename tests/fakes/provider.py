@@ -1,0 +1,255 @@
+"""
+A status page in memory that answers as a test tells it to; it implements ``worker.ports.Provider``.
+
+Each write meets the next ``Answer`` of its script, or is simply done. The page itself behaves like the one it stands
+for: creates are told apart by their key, updates are not.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from worker.core.model import (
+    Action,
+    ActionKind,
+    Directory,
+    IncidentStatus,
+    Outcome,
+    RemoteIncident,
+    RemoteUpdate,
+    Request,
+    Result,
+)
+from worker.errors import EvaluationFailed, ProviderUnavailable
+
+COMPONENTS = {"checkout": ("c-checkout",), "api": ("c-api",), "web": ("c-web",)}
+
+
+class Answer(Enum):
+    """What becomes of one write."""
+
+    DONE = auto()
+    NOT_SENT = auto()
+    REFUSED = auto()
+    DENIED = auto()
+    LOST = auto()  # unknown, and it never reached the page
+    TAKEN = auto()  # unknown, but the page has it
+    LATE = auto()  # unknown; the page has it once the test calls ``arrive``
+    CRASH = auto()  # the worker dies: no outcome; the page has it
+    CRASH_LOST = auto()  # the worker dies: no outcome; the page does not have it
+
+
+class Died(BaseException):
+    """The worker was killed while it sent; nothing may catch this."""
+
+
+_RESULTS = {
+    Answer.NOT_SENT: Result.NOT_SENT,
+    Answer.REFUSED: Result.REFUSED,
+    Answer.DENIED: Result.DENIED,
+    Answer.LOST: Result.UNKNOWN,
+    Answer.TAKEN: Result.UNKNOWN,
+    Answer.LATE: Result.UNKNOWN,
+}
+_APPLIED = (Answer.DONE, Answer.TAKEN, Answer.CRASH)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A write as it left."""
+
+    at: datetime
+    action: Action
+    request: Request
+
+
+@dataclass
+class FakePage:
+    """
+    Args:
+        clock: Aware, UTC.
+        watch: Called with every write before it takes effect.
+        retry_at: What the page asks for with every NOT_SENT.
+    """
+
+    clock: Callable[[], datetime]
+    watch: Callable[[Action, Request], None] = lambda action, request: None
+    retry_at: timedelta | None = None
+    down: bool = False
+    script: deque[Answer] = field(default_factory=deque)
+    always: Answer = Answer.DONE
+    sent: list[Sent] = field(default_factory=list)
+    incidents: dict[str, RemoteIncident] = field(default_factory=dict)
+    reads: int = 0
+    in_flight: Counter[str] = field(default_factory=Counter)
+    most_in_flight: Counter[str] = field(default_factory=Counter)
+    most_at_once: int = 0
+
+    def __post_init__(self) -> None:
+        self._keys: dict[str, str] = {}
+        self._late: list[tuple[Action, Request]] = []
+        self._lock = threading.Lock()
+        self._ids = 0
+
+    # -- ports.Provider
+
+    @property
+    def supports(self) -> frozenset[ActionKind]:
+        return frozenset(ActionKind)
+
+    def directory(self) -> Directory:
+        self._read()
+        return Directory(page_id="p1", name="Acme Status", public_url="", components=COMPONENTS)
+
+    def ongoing(self, directory: Directory) -> Sequence[RemoteIncident]:
+        self._read()
+        with self._lock:
+            return [i for i in self.incidents.values() if i.status != IncidentStatus.RESOLVED]
+
+    def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
+        self._read()
+        with self._lock:
+            return self.incidents.get(remote_id)
+
+    def request(self, action: Action, directory: Directory) -> Request:
+        unknown = action.content.components.keys() - directory.components.keys()
+        if unknown:
+            raise EvaluationFailed(f"the page has no component {sorted(unknown)}")
+        said = {
+            "key": action.key,
+            "to": action.attach_to or action.remote_id,
+            "title": action.content.title,
+            "message": action.content.message,
+            "status": action.content.incident_status,
+            "components": sorted(remote for name in action.content.components for remote in directory.components[name]),
+            "steps": [step.message for step in action.content.steps],
+        }
+        return Request(method="POST", target=f"/{action.kind}", body=json.dumps(said, sort_keys=True).encode())
+
+    def send(self, action: Action, request: Request) -> Outcome:
+        with self._lock:
+            answer = self.script.popleft() if self.script else self.always
+            self.sent.append(Sent(self.clock(), action, request))
+            self.in_flight[action.aggregate] += 1
+            self.most_in_flight |= self.in_flight
+            self.most_at_once = max(self.most_at_once, self.in_flight.total())
+        try:
+            self.watch(action, request)
+            return self._answered(action, request, answer)
+        finally:
+            with self._lock:
+                self.in_flight[action.aggregate] -= 1
+
+    def _answered(self, action: Action, request: Request, answer: Answer) -> Outcome:
+        incident = post = ""
+        shown = None
+        if answer in _APPLIED:
+            incident, post, shown = self._apply(action, request)
+        if answer in (Answer.CRASH, Answer.CRASH_LOST):
+            raise Died
+        if answer is Answer.LATE:
+            self._late.append((action, request))
+        if answer is not Answer.DONE:
+            retry_at = self.clock() + self.retry_at if self.retry_at and answer is Answer.NOT_SENT else None
+            detail = f"the page said {answer.name}"
+            return Outcome(
+                action_id=action.id, result=_RESULTS[answer], at=self.clock(), detail=detail, retry_at=retry_at
+            )
+        return Outcome(
+            action_id=action.id,
+            result=Result.DONE,
+            at=self.clock(),
+            remote_id=incident,
+            update_id=post,
+            published_at=shown,
+        )
+
+    # -- what tests do to it
+
+    def arrive(self) -> None:
+        """What was late takes effect now."""
+        for action, request in self._late:
+            self._apply(action, request)
+        self._late.clear()
+
+    def person_posts(self, incident: str, message: str = "We are people.", status: str = "identified") -> str:
+        """Somebody posts on an incident; give the id of the post."""
+        return self._post(incident, message, status)
+
+    def person_opens(self, name: str, component: str = "checkout", message: str = "Ours to handle.") -> str:
+        """Somebody opens an incident; give its id."""
+        incident = self._open(name, frozenset(COMPONENTS[component]))
+        self._post(incident, message, "investigating")
+        return incident
+
+    def person_resolves(self, incident: str) -> None:
+        """Somebody resolves an incident."""
+        self._post(incident, "Over.", "resolved")
+
+    def said(self, incident: str) -> list[str]:
+        """Give the messages of an incident, oldest first."""
+        return [update.message for update in self.incidents[incident].updates]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all incidents, oldest first."""
+        return [incident.name for incident in self.incidents.values()]
+
+    # -- inside
+
+    def _read(self) -> None:
+        self.reads += 1
+        if self.down:
+            raise ProviderUnavailable("the page cannot be reached")
+
+    def _apply(self, action: Action, request: Request) -> tuple[str, str, datetime | None]:
+        """Take effect; give the ids of the incident and the post, and when the incident was published."""
+        body = json.loads(request.body)
+        known = self._keys.get(body["key"]) if body["key"] else None
+        if known is not None:
+            shown = self.incidents[known]
+            return known, shown.updates[0].id, shown.published_at
+        if not action.kind.creates or body["to"]:
+            post = self._post(body["to"], body["message"], body["status"] or "")
+            return body["to"], post, self.incidents[body["to"]].published_at
+        incident = self._open(body["title"], frozenset(body["components"]))
+        if body["key"]:
+            self._keys[body["key"]] = incident
+        post = ""
+        for message in body["steps"] or [body["message"]]:
+            post = self._post(incident, message, body["status"] or "resolved")
+        return incident, post, self.incidents[incident].published_at
+
+    def _open(self, name: str, components: frozenset[str]) -> str:
+        with self._lock:
+            self._ids += 1
+            incident = f"inc-{self._ids}"
+            self.incidents[incident] = RemoteIncident(
+                id=incident, name=name, status="", component_ids=components, published_at=self.clock()
+            )
+        return incident
+
+    def _post(self, incident: str, message: str, status: str) -> str:
+        with self._lock:
+            self._ids += 1
+            shown = self.incidents[incident]
+            update = RemoteUpdate(
+                id=f"up-{self._ids}", message=message, status=status or shown.status, published_at=self.clock()
+            )
+            self.incidents[incident] = replace(shown, status=update.status, updates=(*shown.updates, update))
+        return update.id
+
+
+def dies(step: Callable[[], object]) -> bool:
+    """Do *step*; say whether the worker died in it."""
+    with suppress(Died):
+        step()
+        return False
+    return True
