@@ -24,7 +24,6 @@ from worker.providers import PROVIDERS
 from worker.sources import SOURCES
 from worker.steps.intake import Endpoint
 
-
 # Conditions ask the C library for time zones; slim systems have none but the package's.
 os.environ.setdefault("TZDIR", str(files("tzdata") / "zoneinfo"))
 

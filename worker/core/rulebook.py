@@ -83,9 +83,7 @@ class RuleBook:
             self._by_hash[episode.rule_hash] = self._compile(spec)
         return self._by_hash[episode.rule_hash]
 
-    def keeps(
-        self, episode: Episode, event: Event, revision: Callable[[str], Mapping[str, Any] | None]
-    ) -> bool | None:
+    def keeps(self, episode: Episode, event: Event, revision: Callable[[str], Mapping[str, Any] | None]) -> bool | None:
         """
         Say whether an episode that follows an older revision still wants a statement of its member, which no rule in
         force wants there; None where that cannot be told.

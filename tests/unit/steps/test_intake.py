@@ -187,9 +187,7 @@ def test_an_unknown_source_and_a_bad_signature_reach_no_ledger(make: Make) -> No
     ],
     ids=["bearer", "basic", "header", "path_token"],
 )
-def test_no_secret_of_a_sender_is_in_the_ledger(
-    make: Make, auth: str, headers: dict[str, str], query: str
-) -> None:
+def test_no_secret_of_a_sender_is_in_the_ledger(make: Make, auth: str, headers: dict[str, str], query: str) -> None:
     rig = secured(make(), auth)
     sent = {**headers, "x-kept": "kept-header"}
     assert rig.receives("safe", notification(alert()), headers=sent, query=query).accepted == 1

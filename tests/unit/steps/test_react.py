@@ -18,7 +18,7 @@ from worker.steps.advance import tick
 
 Make = Callable[..., Rig]
 
-BY_REGION = 'group_by: [region]\n'
+BY_REGION = "group_by: [region]\n"
 GUARDED = 'if: int(label("n")) > 0\n'
 
 
@@ -188,7 +188,7 @@ def test_an_if_that_fails_never_counts_as_no_and_never_as_yes(make: Make) -> Non
 
 
 def test_a_group_by_that_fails_parks_the_inbound_and_joins_nowhere(make: Make) -> None:
-    rig = make(rule(match="{}", more='group_by: {part: "string(int(label(\'n\')) + 1)"}\n'))
+    rig = make(rule(match="{}", more="group_by: {part: \"string(int(label('n')) + 1)\"}\n"))
     rig.words(word(n="x")).settles()
     assert rig.ledger.totals()["episodes_open"] == 0
     assert parked(rig) == 1
