@@ -4,6 +4,7 @@ A worker's HTTP server, in the foreground or in a thread.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -69,6 +70,9 @@ def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> 
         LOG.info("listening", url=url, rules=worker.rules.hash[:12])
         started(url)
 
+    # What was loaded stays: no collection needs to look at it again.
+    gc.collect()
+    gc.freeze()
     worker.start()
     try:
         make_server(worker, listening).run()

@@ -46,6 +46,10 @@ MOST_SENDS = 2
 """A write without an idempotency key is sent at most so often; then a person decides."""
 
 
+DENIED = "the key is denied"
+"""How the reason of an action begins that waits for a key that is good enough."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """
@@ -229,12 +233,16 @@ class Draft:
         """Settle an action that nobody wants any more."""
         self.put(replace(action, state=ActionState.REPLACED, reason=reason))
 
-    def add(
-        self, kind: ActionKind, post: Post, content: Content, *, key: str = "", not_before: datetime | None = None
-    ) -> None:
-        """Make an action, replacing the pending one that says less; relayed texts replace nothing."""
+    def add(self, kind: ActionKind, post: Post, content: Content, *, key: str = "") -> None:
+        """
+        Make an action, replacing the pending one that says less; relayed texts replace nothing.
+
+        Where the page asked to be left alone for a while, that holds for what takes the place of an action too.
+        """
+        not_before = self.now
         if post is not Post.RELAY:
             for old in [a for a in self.episode.actions if self._replaceable(a)]:
+                not_before = max(not_before, old.not_before)
                 self.cancel(old, f"a newer decision took its place: {post}")
         rule, plan = self.rule, self.plan
         state, reason = self._first_state(plan.approve, post)
@@ -248,7 +256,7 @@ class Draft:
             content=content,
             state=state,
             created_at=self.now,
-            not_before=not_before or self.now,
+            not_before=not_before,
             rule_hash=rule.hash,
             cause=self.cause,
             key=key,
@@ -324,9 +332,10 @@ class Draft:
         self._again(action, retry.again(action.id, action.tries, outcome.retry_at, self.now), outcome.detail)
 
     def _denied(self, action: Action, outcome: Outcome) -> None:
-        if action.tries <= 1:
+        if not action.reason.startswith(DENIED):
             self.notice("page_denies", f"page `{action.page}` denies our key: {outcome.detail}", Severity.ERROR)
-        self._again(action, max(self.now + retry.BREAKER, outcome.retry_at or self.now), outcome.detail)
+        at = max(self.now + retry.BREAKER, outcome.retry_at or self.now)
+        self._again(action, at, f"{DENIED}: {outcome.detail}")
 
     def _again(self, action: Action, at: datetime, reason: str) -> None:
         """This attempt left nothing on the page; an earlier one of a create may have, so that stays unknown."""

@@ -259,8 +259,7 @@ def _first_post(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         components=components,
         notify=Post.OPEN in plan.notify,
     )
-    due = pending.not_before if pending is not None else None
-    draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=_key(draft, standing), not_before=due)
+    draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=_key(draft, standing))
 
 
 def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:

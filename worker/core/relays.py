@@ -103,6 +103,8 @@ def _give_up_refused(draft: Draft) -> None:
 
 
 def _relay(draft: Draft, plan: RelayPlan, event: Event) -> None:
+    if draft.episode.hands_off:
+        return
     words = _words(draft, plan, event)
     text = plan.text.render(words)
     status = plan.status.get(event.status_name)

@@ -8,14 +8,16 @@ This file may not know what an inbound says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Text, func, select, text, type_coerce
+from sqlalchemy.dialects import sqlite
 
 from worker.core.model import Inbound
 from worker.ledger.columns import handle
 from worker.ledger.database import Part
 from worker.ledger.rows import PENDING, inbound_of, inbound_values
-from worker.ledger.statements import insert_new, one_of, run_many
+from worker.ledger.statements import Values, insert_new, one_of, run_many
 from worker.ledger.tables import INBOUND
 from worker.ports import Entry, Recorded
 
@@ -55,7 +57,7 @@ class SqliteRecorder:
         """Insert *entries* in their order; tell the place of each, or of the one that it repeats."""
         seqs = range(self._next, self._next + len(entries))
         self._next = seqs.stop  # also where this is rolled back: a gap is harmless, a number given twice is not
-        return _insert(connection, entries, seqs)
+        return _insert(connection, entries, seqs, _write_some)
 
 
 class PostgresRecorder:
@@ -64,12 +66,55 @@ class PostgresRecorder:
     def __call__(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded]:
         """Insert *entries* in their order; tell the place of each, or of the one that it repeats."""
         numbers = text("SELECT nextval(pg_get_serial_sequence('inbound', 'seq')) FROM generate_series(1, :count)")
-        return _insert(connection, entries, connection.scalars(numbers, {"count": len(entries)}).all())
+        return _insert(connection, entries, connection.scalars(numbers, {"count": len(entries)}).all(), _write)
 
 
-def _insert(connection: Connection, entries: Sequence[Entry], seqs: Sequence[int]) -> Sequence[Recorded]:
+def _write(connection: Connection, rows: Sequence[Values]) -> int:
+    return run_many(connection, _INSERT, rows)
+
+
+def _write_some(connection: Connection, rows: Sequence[Values]) -> int:
+    """
+    Write many rows with one statement, a few statements in all.
+
+    The driver lets go of the interpreter at every statement, and then waits for it while the event loop is at work:
+    one statement a row made intake wait once a row. Measured with ``make bench``.
+    """
+    written, start = 0, 0
+    for size, statement in _SOME.items():
+        while len(rows) - start >= size:
+            values = [bind(row[name]) for row in rows[start : start + size] for name, bind in _BINDS.items()]
+            written += connection.exec_driver_sql(statement, tuple(values)).rowcount
+            start += size
+    return written
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _binds() -> dict[str, Callable[[Any], Any]]:
+    dialect = sqlite.dialect()
+    return {column.name: column.type.bind_processor(dialect) or _as_it_is for column in INBOUND.c}
+
+
+def _some(size: int) -> str:
+    row = f"({', '.join('?' * len(_BINDS))})"
+    return f"INSERT INTO inbound ({', '.join(_BINDS)}) VALUES {', '.join([row] * size)} ON CONFLICT DO NOTHING"  # noqa: S608
+
+
+_BINDS = _binds()
+_SOME = {size: _some(size) for size in (64, 16, 4, 1)}
+
+
+def _insert(
+    connection: Connection,
+    entries: Sequence[Entry],
+    seqs: Sequence[int],
+    write: Callable[[Connection, Sequence[Values]], int],
+) -> Sequence[Recorded]:
     rows = list(map(inbound_values, entries, seqs))
-    if run_many(connection, _INSERT, rows) == len(rows):
+    if write(connection, rows) == len(rows):
         return [Recorded(seq, duplicate=False) for seq in seqs]
     inserted = _inserted(connection, seqs)
     firsts = _firsts(connection, (entry for entry, seq in zip(entries, seqs, strict=True) if seq not in inserted))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from worker.core.drafts import begin
 from worker.core.episodes import decide
@@ -21,6 +21,7 @@ from worker.core.model import (
     Attempt,
     Directory,
     Episode,
+    IncidentStatus,
     Outcome,
     RemoteIncident,
     RemoteUpdate,
@@ -39,6 +40,9 @@ DEADLINE = timedelta(seconds=30)
 """The longest that one write may take, from its first byte to the last of its answer."""
 
 BETWEEN_READS = timedelta(seconds=10)
+CLOCKS_APART = timedelta(seconds=10)
+"""An incident that the page dates so much before we asked for it was there before."""
+
 MOST_CONFLICTS = 20
 
 
@@ -129,6 +133,10 @@ class Deliver:
             if shown is None:
                 self._settle(action, self._outcome(action, Result.REFUSED, "the page has no such object any more"))
                 return
+            stranger = None if action.attach_to else self._stranger(action, shown)
+            if stranger is not None:
+                self._settle(action, self._outcome(action, Result.PERSON, f"update {stranger} is not ours"))
+                return
             baseline = tuple(update.id for update in shown.updates)
         try:
             request = channel.provider.request(action, directory)
@@ -142,7 +150,7 @@ class Deliver:
         if action.kind is not ActionKind.OPEN_INCIDENT:
             return False
         ongoing = channel.provider.ongoing(directory)
-        echo = _echo_of(action, ongoing)
+        echo = self._own_echo(action, ongoing)
         if echo is not None:
             self._settle(action, self._bound(action, echo))
             return True
@@ -152,6 +160,29 @@ class Deliver:
             self._settle(action, replace(outcome, foreign=foreign.id))
         return foreign is not None
 
+    def _own_echo(self, action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
+        """Find what this create, and no other of ours, has made: two groups may say the same in the same words."""
+        alike = [incident for incident in ongoing if _echoes(action, incident)]
+        others = [each for each in self._outbox.unsettled_creates(action.page) if each.id != action.id] if alike else []
+        for incident in alike:
+            if not any(_echoes(other, incident) for other in others) and not self._outbox.own_updates(incident.id):
+                return incident
+        return None
+
+    def _stranger(self, action: Action, shown: RemoteIncident) -> str | None:
+        """
+        Find a post that is neither ours nor older than our last one; None too for an incident that was bound after a
+        loss of the ledger: which of its posts were ours is not known.
+        """
+        own = self._outbox.own_updates(shown.id)
+        others = [update.id for update in shown.updates if update.id not in own]
+        if not others:
+            return None
+        ids = [f"{action.aggregate}/{seq}" for seq in range(1, action.seq + 1)]
+        attempts = [attempt for each in ids for attempt in self._outbox.attempts(each)]
+        seen = {update for attempt in attempts for update in attempt.baseline}
+        return next((other for other in others if other not in seen), None) if attempts else None
+
     def _foreign(
         self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory
     ) -> RemoteIncident | None:
@@ -160,7 +191,7 @@ class Deliver:
         for incident in ongoing:
             if not incident.component_ids & ours or self._outbox.own_updates(incident.id):
                 continue
-            if not any(_echo_of(create, [incident]) for create in unsettled):
+            if not any(_echoes(create, incident) for create in unsettled):
                 return incident
         return None
 
@@ -188,10 +219,26 @@ class Deliver:
         outcome = channel.provider.send(sending, request)
         self._checkpoint("after_send")
         self._meter.count("attempts", page=action.page, result=outcome.result)
+        outcome = self._judged(sending, outcome, now, channel)
         self._settle(
             sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
         )
         self._checkpoint("after_confirm")
+
+    def _judged(self, action: Action, outcome: Outcome, sent_at: datetime, channel: Channel) -> Outcome:
+        """A key that was used before may bring back an incident that is over: a person must look at that."""
+        if outcome.result is not Result.DONE or action.kind is not ActionKind.OPEN_INCIDENT or action.attach_to:
+            return outcome
+        older = outcome.published_at is not None and outcome.published_at < sent_at - CLOCKS_APART
+        if not older and not outcome.differences and action.sends == 1:
+            return outcome
+        try:
+            shown = channel.provider.show(outcome.remote_id, action.kind)
+        except ProviderUnavailable as unavailable:
+            return self._outcome(action, Result.UNKNOWN, f"taken, but by which incident is not known: {unavailable}")
+        if shown is not None and shown.status == IncidentStatus.RESOLVED:
+            return self._outcome(action, Result.PERSON, f"incident {outcome.remote_id} says it, but is resolved")
+        return outcome
 
     # -- after an unknown outcome
 
@@ -202,7 +249,7 @@ class Deliver:
             self._read_back(action, channel)
             return
         if action.kind is ActionKind.OPEN_INCIDENT:
-            echo = _echo_of(action, channel.provider.ongoing(channel.directory()))
+            echo = self._own_echo(action, channel.provider.ongoing(channel.directory()))
             if echo is not None:
                 self._settle(action, self._bound(action, echo))
                 return
@@ -326,9 +373,8 @@ def _bears(action: Action, update: RemoteUpdate) -> bool:
     return same_status and _normal(update.message) == _normal(action.content.message)
 
 
-def _echo_of(action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
-    """Find the page's object that bears an open's name and text."""
-    if action.kind is not ActionKind.OPEN_INCIDENT:
-        return None
-    name = _normal(action.content.title)
-    return next((i for i in ongoing if _normal(i.name) == name and any(_bears(action, u) for u in i.updates)), None)
+def _echoes(action: Action, incident: RemoteIncident) -> bool:
+    """Whether an incident of the page bears an open's name and text."""
+    if action.kind is not ActionKind.OPEN_INCIDENT or _normal(incident.name) != _normal(action.content.title):
+        return False
+    return any(_bears(action, update) for update in incident.updates)
