@@ -21,7 +21,7 @@ def demo(
     """
     Rehearse an alert storm against a page on this machine.
 
-    Starts a page to rehearse on and a real worker, on free ports and with a throw-away ledger, lets time run 90 times
+    Starts a page to rehearse on and a real worker, on free ports and with a throw-away ledger, lets time run 150 times
     as fast, and posts a blip, a storm of 200 alerts and their end. Nothing leaves this machine.
 
     \b

@@ -31,7 +31,7 @@ from worker.sandbox import DEFAULT_KEY, SandboxServer
 from worker.settings import Settings
 from worker.telemetry import set_up_logs
 
-SPEED = 90
+SPEED = 150
 """Virtual seconds per second."""
 
 STORM = 200
