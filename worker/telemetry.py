@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from worker.errors import LedgerUnavailable
+
 _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "inbounds": ("Inbound requests that were recorded, or repeats of one.", ("source", "outcome")),
     "inbounds_refused": ("Inbound requests that were not recorded.", ("reason",)),
@@ -32,6 +34,7 @@ class PrometheusMeter:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[object, ...], Counter] = {}
         self._counters = {
             name: Counter(f"statusbridge_{name}", text, labels, registry=self.registry)
             for name, (text, labels) in _COUNTERS.items()
@@ -43,8 +46,12 @@ class PrometheusMeter:
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         """See ``ports.Meter``."""
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(by)
+        which = (name, *labels.items())
+        child = self._children.get(which)
+        if child is None:
+            counter = self._counters[name]
+            child = self._children[which] = counter.labels(**labels) if labels else counter
+        child.inc(by)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         """See ``ports.Meter``."""
@@ -68,7 +75,11 @@ class _Totals(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        for name, value in sorted(self._totals().items()):
+        try:
+            totals = self._totals()
+        except LedgerUnavailable:
+            return  # what is counted here is needed most when the ledger is in trouble
+        for name, value in sorted(totals.items()):
             yield GaugeMetricFamily(
                 f"statusbridge_ledger_{name}", f"Rows of the ledger: {name.replace('_', ' ')}.", value
             )

@@ -5,11 +5,12 @@ The HTTP surface: one FastAPI app, in which the hook route is a plain endpoint.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.web.hooks import HookEndpoint
 
@@ -47,7 +48,7 @@ def make_app(
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     if admin_token:
-        _guard(app, admin_token)
+        app.add_middleware(_Guard, token=admin_token)
     return app
 
 
@@ -57,12 +58,20 @@ def _verdict(wrong: Mapping[str, str]) -> Response:
     )
 
 
-def _guard(app: FastAPI, token: str) -> None:
-    expected = f"Bearer {token}".encode()
+class _Guard:
+    """Asks for the admin token; plain ASGI, so that hooks pass through it untouched."""
 
-    @app.middleware("http")
-    async def admin(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        given = request.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-        if not request.url.path.startswith(OPEN_PATHS) and not hmac.compare_digest(given, expected):
-            return JSONResponse({"error": "admin token needed"}, 401, {"www-authenticate": "Bearer"})
-        return await call_next(request)
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS) or self._allowed(scope):
+            await self._app(scope, receive, send)
+        else:
+            refusal = JSONResponse({"error": "admin token needed"}, 401, {"www-authenticate": "Bearer"})
+            await refusal(scope, receive, send)
+
+    def _allowed(self, scope: Scope) -> bool:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return hmac.compare_digest(given, self._expected)

@@ -19,6 +19,9 @@ from worker.ports import Clock, Meter
 from worker.steps.intake import Intake, Receipt
 
 RETRY_AFTER_S = b"5"
+MOST_DIGITS = 18
+"""So many of a length are read; Python itself refuses to read thousands."""
+
 _Bytes = TypeVar("_Bytes", bytes, bytearray)
 _JSON = (b"content-type", b"application/json")
 
@@ -61,7 +64,7 @@ class HookEndpoint:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
+            if name == b"content-length" and value.isdigit() and int(value[:MOST_DIGITS]) > self._max_body:
                 raise InboundTooLarge
         message = await receive()
         if message["type"] == "http.disconnect":
