@@ -152,6 +152,7 @@ class AlarmClock:
         self._wake = wake
         self._lock = threading.Lock()
         self._next: datetime | None = None
+        self._ended = False
         # Misfires must ring late, never be skipped: the default grace is one second. Source: APScheduler 3.11 docs.
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -170,14 +171,18 @@ class AlarmClock:
         if at is None:
             return
         with self._lock:
-            if self._next is not None and self._next <= at:
+            if self._ended or (self._next is not None and self._next <= at):
                 return
             self._next = at
-            self._scheduler.add_job(self._ring, "date", run_date=at, id="alarm", replace_existing=True)
+            # Two: a ring that is set while one runs waits for its turn in the only thread; with one it were skipped.
+            self._scheduler.add_job(self._ring, "date", run_date=at, id="alarm", replace_existing=True, max_instances=2)
 
     def stop(self) -> None:
         """End; a ring that runs finishes."""
+        with self._lock:
+            self._ended = True  # the scheduler holds, while it waits for a ring to finish, the lock that adding needs
         if self._scheduler.running:
+            self._scheduler.remove_all_jobs()  # else its thread may stumble over the end while it starts one
             self._scheduler.shutdown(wait=True)
 
     @property

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from structlog.tracebacks import ExceptionDictTransformer
 
 from worker.errors import LedgerUnavailable
 
@@ -85,6 +86,9 @@ class _Totals(Collector):
             )
 
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+
+
 def set_up_logs(log_format: str, level: str) -> None:
     """
     Send structured logs to standard error.
@@ -93,17 +97,16 @@ def set_up_logs(log_format: str, level: str) -> None:
         log_format: "console" (coloured only on a terminal) or "json".
         level: "debug", "info", "warning" or "error".
     """
-    terminal = sys.stderr.isatty()
-    last = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=terminal)
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if log_format == "json" else structlog.processors.StackInfoRenderer(),
-            last,
+            # Both forms show local variables unless told otherwise, and those hold tokens.
+            *((_TRACEBACKS, structlog.processors.JSONRenderer()) if log_format == "json" else (console,)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

@@ -345,6 +345,32 @@ def test_a_ring_that_fails_is_told_and_the_next_one_comes(capsys: pytest.Capture
     assert "advance failed" in told.out + told.err
 
 
+def test_stop_does_not_hang_where_the_ring_that_runs_sets_the_next_one() -> None:
+    inside, go = threading.Event(), threading.Event()
+
+    def wake() -> None:
+        inside.set()
+        assert go.wait(10)
+        clock.set(soon(60))
+
+    clock = AlarmClock(wake, LONG)
+    clock.start()
+    clock.set(soon(-1))
+    assert inside.wait(5)
+    stopping = threading.Thread(target=clock.stop, daemon=True)
+    stopping.start()
+    until(lambda: not clock.alive, "the end under way")
+    go.set()
+    stopping.join(5)
+    assert not stopping.is_alive()
+
+
+def test_an_end_at_the_moment_of_a_ring_leaves_no_thread_behind_that_failed() -> None:
+    for _ in range(60):
+        with alarm(lambda: None) as clock:
+            clock.set(soon(-1))
+
+
 def test_stop_waits_for_the_ring_that_runs() -> None:
     inside, finished = threading.Event(), threading.Event()
     go = threading.Event()
