@@ -373,6 +373,9 @@ class Draft:
         self.set(hands_off=True)
         self._hold(action, f"a person has taken over: {outcome.detail}")
 
+    def _replayed(self, action: Action, outcome: Outcome) -> None:
+        self._hold(action, f"the page answered with an old incident: {outcome.detail}")
+
     def _hold(self, action: Action, reason: str) -> None:
         self.put(replace(action, state=ActionState.HELD, reason=reason))
         self.notice("held", f"{action.kind} ({action.id}) is held: {reason}", Severity.ERROR)

@@ -141,6 +141,7 @@ class Result(StrEnum):
     ABSENT = "absent"  # an unknown attempt was proven not to have been applied
     FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
     PERSON = "person"  # a person posted meanwhile; nothing more was sent
+    REPLAYED = "replayed"  # the page answered a create with an old object that is over
 
 
 class Severity(IntEnum):

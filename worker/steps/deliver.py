@@ -237,7 +237,7 @@ class Deliver:
         except ProviderUnavailable as unavailable:
             return self._outcome(action, Result.UNKNOWN, f"taken, but by which incident is not known: {unavailable}")
         if shown is not None and shown.status == IncidentStatus.RESOLVED:
-            return self._outcome(action, Result.PERSON, f"incident {outcome.remote_id} says it, but is resolved")
+            return self._outcome(action, Result.REPLAYED, f"incident {outcome.remote_id} says it, but is resolved")
         return outcome
 
     # -- after an unknown outcome
