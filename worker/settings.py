@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from worker.errors import ConfigError, Problem
 
@@ -61,6 +62,13 @@ class Settings:
 
 
 _ALLOWED = {"log_format": ("console", "json"), "log_level": ("debug", "info", "warning", "error")}
+_RANGES = {
+    "port": (0, 65_535),
+    "max_body": (1, 1024 * MIB),
+    "backlog": (1, 10_000_000),
+    "deliver_threads": (1, 64),
+    "poll": (0.01, 60.0),
+}
 
 
 def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
@@ -79,7 +87,7 @@ def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) ->
     for field in fields(Settings):
         variable = PREFIX + field.name.upper()
         raw = flags.get(field.name)
-        raw = environ.get(variable) if raw is None else raw
+        raw = environ.get(variable, "").strip() if raw is None else raw
         if raw is None or raw == "":
             continue
         try:
@@ -109,9 +117,11 @@ def _convert(name: str, raw: object, default: object) -> object:
     if isinstance(default, Path):
         return Path(str(raw))
     try:
-        value = kind(raw)  # type: ignore[call-arg]
+        value: Any = kind(raw)  # type: ignore[call-arg]
     except (ValueError, TypeError):
         raise ValueError(f"`{raw}` is not a number") from None
-    if isinstance(value, int | float) and value < 0:
-        raise ValueError(f"`{raw}` is below zero")
+    if name in _RANGES:
+        least, most = _RANGES[name]
+        if not least <= value <= most:
+            raise ValueError(f"`{raw}` is not between {least} and {most}")
     return value

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
 
 import structlog
 from fastapi import FastAPI
@@ -29,6 +31,8 @@ from worker.web.app import make_app
 from worker.web.hooks import HookEndpoint
 
 LOG = structlog.get_logger("worker")
+P = ParamSpec("P")
+T = TypeVar("T")
 DRAIN_S = 12.0
 MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
@@ -160,9 +164,9 @@ class Worker:
         self._advance = Advance(**common)  # type: ignore[arg-type]
         self._deliver = Deliver(outbox=ledger, channels=lambda: self._channels, checkpoint=checkpoint, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
-        self._reacting = Loop("react", Courtesy(self._react.run_once, self._arrived), poll)
+        self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
         self._delivering = [
-            Loop(f"deliver-{n}", self._deliver.run_once, poll) for n in range(self.settings.deliver_threads)
+            Loop(f"deliver-{n}", self._timed("deliver", self._deliver.run_once), poll) for n in range(self.settings.deliver_threads)
         ]
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
@@ -183,6 +187,18 @@ class Worker:
             if not self._advance.run_once():
                 break
         self._alarm.set(self.ledger.next_wake())
+
+    def _timed(self, name: str, step: Callable[P, T]) -> Callable[P, T]:
+        """Measure the rounds of a step that found work."""
+
+        def round_of_work(*args: P.args, **kwargs: P.kwargs) -> T:
+            began = time.perf_counter()
+            worked = step(*args, **kwargs)
+            if worked:
+                self.meter.observe("step_duration", time.perf_counter() - began, step=name)
+            return worked
+
+        return round_of_work
 
     def _arrived(self) -> int:
         return self._hooks.received

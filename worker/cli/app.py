@@ -13,6 +13,7 @@ from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.failures import Commands
 from worker.cli.history import history
+from worker.cli.maintenance import maintenance
 from worker.cli.pages import pages
 from worker.cli.run import run
 from worker.cli.sandbox import sandbox
@@ -33,6 +34,9 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "schema": schema,
 }
 """Name to function, in the order of ``--help``; its docstring is its help text."""
+
+GROUPS: Mapping[str, typer.Typer] = {"maintenance": maintenance}
+"""Name to commands that need a second word."""
 
 app = typer.Typer(
     cls=Commands,
@@ -83,3 +87,5 @@ def statusbridge(
 
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)

@@ -8,7 +8,7 @@ the path of the text that it is in, all of them at once. Nothing here knows file
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -18,19 +18,32 @@ from worker.core.documents import Path
 from worker.core.model import ComponentStatus, IncidentStatus, Post, digest
 from worker.core.ruleset import (
     ApproveConfig,
+    Driver,
     Impact,
     IncidentPlan,
     JsonMapping,
     Keepalive,
     Matcher,
     MatchOp,
+    Missed,
+    Overrun,
     Program,
     RelayPlan,
     Rule,
+    Said,
     Template,
+    WindowPlan,
 )
 from worker.core.spec.file import RuleSpec
-from worker.core.spec.maintenance import RuleMaintenanceSpec, WindowCommon
+from worker.core.spec.maintenance import (
+    AnnounceSpec,
+    CompleteSpec,
+    MaintenanceSpec,
+    OverrunSpec,
+    RuleMaintenanceSpec,
+    StartSpec,
+    WindowCommon,
+)
 from worker.core.spec.matches import Match, MatchSpec
 from worker.core.spec.plans import ApproveSpec, ChosenComponent, IncidentSpec, KeepaliveSpec, RelaySpec
 from worker.core.spec.scalars import CelSpec, Strict
@@ -268,30 +281,72 @@ def _approve(spec: ApproveSpec) -> ApproveConfig:
 # --- windows
 
 
-def check_window(window: WindowCommon, compiler: Compiler, loc: Path) -> None:
-    """Compile everything in a window, to find what is wrong with it."""
-    compiler.title(window.title, (*loc, "title"))
-    for path, text in _said(window, loc):
-        compiler.text(text, path)
-    if window.overrun is not None:
-        compile_match(window.overrun.while_.match, compiler, (*loc, "overrun", "while", "match"))
-    if isinstance(window, RuleMaintenanceSpec):
-        for name in ("starts", "ends", "duration"):
-            if isinstance(value := getattr(window, name), CelSpec):
-                compiler.event(value.cel, Want.ANY, (*loc, name, "cel"))
+def compile_window(window: MaintenanceSpec, tell: Callable[[Path, int, int, str], None], place: str = "") -> WindowPlan:
+    """
+    Make a window from its form.
+
+    Args:
+        window: Its form.
+        tell: Takes (path, line, column, message) of each fault; if it is called, the window must not be used.
+        place: ``file:line:col``.
+    """
+    spec = spec_of(window)
+    return WindowPlan(
+        id=window.id,
+        starts=datetime.fromisoformat(window.starts),
+        timezone=window.timezone,
+        duration=window.duration,
+        until=time.fromisoformat(window.until) if window.until is not None else None,
+        repeat=window.repeat or "",
+        except_days=frozenset(date.fromisoformat(day) for day in window.except_),
+        spec=spec,
+        hash=digest(spec),
+        place=place,
+        **_common(window, Compiler(tell), ()),
+    )
 
 
-def _said(window: WindowCommon, loc: Path) -> Iterator[tuple[Path, str]]:
-    yield (*loc, "start", "text"), window.start.text
-    yield (*loc, "complete", "text"), window.complete.text
-    if window.complete.failed is not None:
-        yield (*loc, "complete", "failed"), window.complete.failed
-    if window.announce is not None:
-        yield (*loc, "announce", "text"), window.announce.text
-    for index, reminder in enumerate(window.remind):
-        yield (*loc, "remind", index, "text"), reminder.text
-    if window.overrun is not None:
-        yield (*loc, "overrun", "text"), window.overrun.text
+def check_window(window: RuleMaintenanceSpec, compiler: Compiler, loc: Path) -> None:
+    """Compile everything in a rule's window, to find what is wrong with it."""
+    _common(window, compiler, loc)
+    for name in ("starts", "ends", "duration"):
+        if isinstance(value := getattr(window, name), CelSpec):
+            compiler.event(value.cel, Want.ANY, (*loc, name, "cel"))
+
+
+def _common(window: WindowCommon, compiler: Compiler, loc: Path) -> dict[str, Any]:
+    """Give those fields of a window that do not depend on where it comes from."""
+    complete = window.complete
+    failed = "text" if complete.failed is None else "failed"
+    return {
+        "pages": window.page,
+        "components": window.components,
+        "title": compiler.title(window.title, (*loc, "title")),
+        "announce": _said(window.announce, compiler, (*loc, "announce")) if window.announce is not None else None,
+        "reminders": tuple(_said(each, compiler, (*loc, "remind", n)) for n, each in enumerate(window.remind)),
+        "start": _said(window.start, compiler, (*loc, "start")),
+        "complete": _said(complete, compiler, (*loc, "complete")),
+        "failed": compiler.text(getattr(complete, failed), (*loc, "complete", failed)),
+        "driver": Driver(window.driver),
+        "missed": Missed(window.missed),
+        "overrun": _overrun(window.overrun, compiler, (*loc, "overrun")) if window.overrun is not None else None,
+        "grace": window.grace,
+    }
+
+
+def _said(spec: AnnounceSpec | StartSpec | CompleteSpec, compiler: Compiler, loc: Path) -> Said:
+    before = spec.before if isinstance(spec, AnnounceSpec) else timedelta()
+    return Said(text=compiler.text(spec.text, (*loc, "text")), notify=spec.notify, before=before)
+
+
+def _overrun(spec: OverrunSpec, compiler: Compiler, loc: Path) -> Overrun:
+    return Overrun(
+        sources=spec.while_.source or (),
+        matchers=compile_match(spec.while_.match, compiler, (*loc, "while", "match")),
+        extend=spec.extend,
+        times=spec.times,
+        text=compiler.text(spec.text, (*loc, "text")),
+    )
 
 
 # --- the json source

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from worker.core import advice, checking
+from worker.core import advice, checking, recurrence
 from worker.core.checking import Checker, Known, SourceFacts, find, names_in
 from worker.core.compiling import (
     Compiler,
     Spec,
-    check_window,
     compile_mapping,
     compile_match,
     compile_rule,
     compile_spec,
+    compile_window,
     spec_of,
 )
 from worker.core.documents import Path
@@ -34,6 +34,7 @@ from worker.core.ruleset import (
     RuleSet,
     SecretRef,
     SourceConfig,
+    WindowPlan,
 )
 from worker.core.spec.file import DefaultsSpec, RuleSpec
 from worker.core.spec.maintenance import MaintenanceSpec
@@ -169,13 +170,18 @@ class _Loader:
         advice.advise_rules(read, self._report)
         return [compile_rule(rule, self._tell(entry), _words(entry), entry.place) for entry, rule in read]
 
-    def _window(self, entry: Entry) -> Spec | None:
+    def _window(self, entry: Entry) -> WindowPlan | None:
         Checker(entry, self._known, self._report).window()
         window = self._read(MaintenanceSpec, entry)
         if window is None:
             return None
-        check_window(window, Compiler(self._tell(entry)), ())
-        return spec_of(window)
+        plan = compile_window(window, self._tell(entry), entry.place)
+        key, wrong = recurrence.fault(plan)
+        if wrong:
+            self._report.wrong(entry.value((key,)), wrong)
+        elif odd := recurrence.oddity(plan):
+            self._report.odd(entry.value(("repeat",)), odd)
+        return plan
 
     def _notice(self, entry: Entry) -> NoticeTarget | None:
         notice = self._read(NoticeSpec, entry)
@@ -251,7 +257,7 @@ def _hash(
     pages: Mapping[str, tuple[PageConfig, Spec]],
     sources: Mapping[str, tuple[SourceConfig, Spec]],
     rules: Sequence[Rule],
-    windows: Sequence[Spec],
+    windows: Sequence[WindowPlan],
     notices: Sequence[NoticeTarget],
 ) -> str:
     """Name the set by what it means: the order of files and entries, comments and layout do not count."""
@@ -260,7 +266,7 @@ def _hash(
             "pages": {name: spec for name, (_, spec) in pages.items()},
             "sources": {name: spec for name, (_, spec) in sources.items()},
             "rules": {rule.id: rule.hash for rule in rules},
-            "maintenance": {window["id"]: window for window in windows},
+            "maintenance": {window.id: window.hash for window in windows},
             "notices": sorted(str(notice.webhook) for notice in notices),
         }
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -315,6 +315,85 @@ class Rule:
         return self.was or self.id
 
 
+class Driver(StrEnum):
+    """Who moves a window at its times."""
+
+    WORKER = "worker"
+    PROVIDER = "provider"
+
+
+class Missed(StrEnum):
+    """What to do about a start that nobody was there for."""
+
+    LATE = "late"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One text about a window; ``before`` is how long before the start, 0 where a transition says it."""
+
+    text: Template
+    notify: bool
+    before: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrun:
+    """While such a signal fires at the end of a window: extend it, ``times`` at most. ``sources``: () for any."""
+
+    sources: tuple[str, ...]
+    matchers: tuple[Matcher, ...]
+    extend: timedelta
+    times: int
+    text: Template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPlan:
+    """
+    An entry of ``maintenance:``, with all defaults filled in.
+
+    Args:
+        announce: The first word; None: the window appears when it starts.
+        reminders: Further words before the start, as written.
+        failed: Said instead of ``complete`` when what ended the window says that it failed.
+        starts: Wall time in ``timezone``, naive: the first start.
+        timezone: IANA name.
+        duration: How long it takes, on a stopwatch. This or ``until``.
+        until: Wall time of the end, naive; not after the start: on the next day.
+        repeat: RFC 5545 recurrence rule; "" is once.
+        except_days: Local days of starts that do not happen.
+        grace: So long after the end, signals that still fire open their incident.
+        spec: The entry as self-contained JSON data, templates inlined: enough to compile it again.
+        hash: Of ``spec``.
+        place: ``file:line:col`` of the entry.
+    """
+
+    id: str
+    pages: tuple[str, ...]
+    components: tuple[str, ...]
+    title: Template
+    announce: Said | None
+    reminders: tuple[Said, ...]
+    start: Said
+    complete: Said
+    failed: Template
+    starts: datetime
+    timezone: str
+    duration: timedelta | None
+    until: time | None
+    repeat: str
+    except_days: frozenset[date]
+    driver: Driver
+    missed: Missed
+    overrun: Overrun | None
+    grace: timedelta
+    spec: Mapping[str, Any]
+    hash: str
+    place: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeTarget:
     """Where notices go."""
@@ -330,7 +409,6 @@ class RuleSet:
     Args:
         hash: Of the content of every file, independent of file order.
         warnings: ``file:line:col: text``, in order.
-        maintenance: Entries as read, for the part that is built on this one.
     """
 
     pages: Mapping[str, PageConfig]
@@ -339,4 +417,4 @@ class RuleSet:
     notices: tuple[NoticeTarget, ...]
     hash: str
     warnings: Sequence[str] = ()
-    maintenance: tuple[Mapping[str, Any], ...] = ()
+    maintenance: tuple[WindowPlan, ...] = ()

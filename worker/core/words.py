@@ -17,11 +17,12 @@ from worker.core.ruleset import Impact, Rule
 from worker.errors import EvaluationFailed
 
 ANY = "*"
+_GOOD = (None, ComponentStatus.OPERATIONAL)
 
 
 def impact_of(impact: Impact, event: Event) -> dict[str, ComponentStatus]:
     """
-    Say what one signal does to which component; {} where its severity has no status.
+    Say what one signal does to which component; {} where its severity has no status, or a good one.
 
     Raises:
         EvaluationFailed: ``components.from`` failed.
@@ -29,11 +30,11 @@ def impact_of(impact: Impact, event: Event) -> dict[str, ComponentStatus]:
     found = {}
     for name, by_severity in impact.by_name.items():
         status = by_severity.get(event.severity) or by_severity.get(ANY)
-        if status is not None:
+        if status not in _GOOD:
             found[name] = status
     if impact.chosen is not None:
         status = impact.chosen_status.get(event.severity) or impact.chosen_status.get(ANY)
-        if status is not None:
+        if status not in _GOOD:
             found[str(impact.chosen.evaluate(event_bindings(event), event))] = status
     return found
 
@@ -62,7 +63,7 @@ class Standing:
     def __init__(self, impact: Impact, members: Iterable[Member]) -> None:
         self.members = tuple(members)
         everything = touches_nothing(impact)
-        self.impacts = {m.signal.id: impact_of(impact, m.signal.event) for m in self.members}
+        self.impacts = {m.signal.id: _impact_of(impact, m) for m in self.members}
         self.firing = tuple(m for m in self.members if m.firing and (everything or self.impacts[m.signal.id]))
 
     def components(self, touched: Iterable[str] = ()) -> dict[str, ComponentStatus]:
@@ -76,11 +77,28 @@ class Standing:
 
     def leading(self) -> Member | None:
         """Give the member to speak of, firing ones before others: the worst, then the oldest, then the first by key."""
-        return min(self.firing or self.members, key=self._precedence, default=None)
+        public = [m for m in self.members if not (m.signal.event.private or m.signal.event.test)]
+        return min(self.firing or public or self.members, key=self._precedence, default=None)
 
     def _precedence(self, member: Member) -> tuple[int, datetime, tuple[str, str]]:
         ranks = [status.rank for status in self.impacts[member.signal.id].values()]
         return (-max(ranks, default=0), member.signal.event.started_at or member.joined_at, member.signal.id)
+
+
+def _impact_of(impact: Impact, member: Member) -> dict[str, ComponentStatus]:
+    """What cannot be told of a member that is over must not keep its episode from ending."""
+    try:
+        return impact_of(impact, member.signal.event)
+    except EvaluationFailed:
+        if member.firing:
+            raise
+        return {}
+
+
+def out_of_reach(rule: Rule, event: Event) -> bool:
+    """Whether an event is private, or a test, and the rule does not ask for such: so a member may become."""
+    asked = {matcher.field for matcher in rule.matchers}
+    return (event.private and "private" not in asked) or (event.test and "test" not in asked)
 
 
 def words_for(
@@ -96,9 +114,11 @@ def words_for(
     Collect the words that a template may use; nothing of the event itself but what ``vars`` lets through.
 
     Raises:
-        EvaluationFailed: A variable failed; the text names it.
+        EvaluationFailed: A variable failed, the text names it; or the event is not for this rule's ears any more.
     """
-    signals = [member.signal for member in firing]
+    if rule.vars and out_of_reach(rule, event):
+        raise EvaluationFailed("the signal has become private or a test upstream: nothing that it says may be used")
+    signals = [member.signal for member in firing if not out_of_reach(rule, member.signal.event)]
     bindings = {**event_bindings(event), "signals": signal_bindings(signals)} if rule.vars else {}
     words: dict[str, Any] = {name: program.evaluate(bindings, event) for name, program in rule.vars.items()}
     return {

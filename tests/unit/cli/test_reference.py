@@ -41,6 +41,17 @@ def test_every_command_and_option_teaches(name: str) -> None:
     assert not mute, f"{name}: no help for {mute}"
 
 
+def test_every_group_of_commands_says_what_it_is_about() -> None:
+    groups = [command for command in ROOT.commands.values() if hasattr(command, "commands")]
+    assert groups
+    assert all(group.help for group in groups)
+
+
+def test_the_reference_lists_every_command_at_its_head() -> None:
+    head = (DOCS / "cli.md").read_text().partition("\n## ")[0]
+    assert [name for name in COMMANDS if f"[`{name}`](#{name.replace(' ', '-')})" not in head] == []
+
+
 def test_every_command_that_can_fail_names_its_exit_codes() -> None:
     without = [name for name, command in COMMANDS.items() if "Exit code" not in command.help]
     assert without in ([], ["schema"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import timedelta
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from worker.core.advice import unguarded_labels
 from worker.core.documents import parse
 from worker.core.model import ComponentStatus, Event, Post, PublishMode, Status
 from worker.core.rules import SourceFacts, compile_spec, load
-from worker.core.ruleset import Existing, IncidentPlan, MatchOp, RelayPlan, RuleSet, SecretRef, TooShort
+from worker.core.ruleset import Driver, Existing, IncidentPlan, MatchOp, Missed, RelayPlan, RuleSet, SecretRef, TooShort
 from worker.errors import ConfigError
 
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -133,10 +134,34 @@ def test_the_whole_format_loads_without_a_problem() -> None:
     rules = good()
     assert [rule.id for rule in rules.rules] == ["database-down", "shop-down", "region-down", "major", "deployment"]
     assert rules.warnings == ()
-    assert [window["id"] for window in rules.maintenance] == ["weekly", "once"]
-    assert rules.maintenance[0]["except"] == ["2026-12-27"]
+    assert [window.id for window in rules.maintenance] == ["weekly", "once"]
     assert rules.rules[4].plan is None
     assert rules.rules[4].extra["maintenance"]["duration"] == {"cel": "duration('15m')"}
+
+
+def test_windows_become_plans() -> None:
+    weekly, once = good().maintenance
+    assert (weekly.pages, weekly.components) == (("main",), ("api", "shop"))
+    assert (weekly.starts, weekly.timezone) == (datetime.fromisoformat("2026-12-06T02:00"), "Europe/Berlin")
+    assert (weekly.duration, weekly.until, weekly.repeat) == (timedelta(hours=1), None, "FREQ=WEEKLY;BYDAY=SU")
+    assert weekly.except_days == {date(2026, 12, 27)}
+    assert weekly.announce is not None
+    assert (weekly.announce.before, weekly.announce.notify) == (timedelta(hours=72), True)
+    assert [said.before for said in weekly.reminders] == [timedelta(hours=1)]
+    assert [said.text.render({}) for said in (weekly.start, weekly.complete)] == ["We begin.", "We are done."]
+    assert weekly.failed.render({}) == "It went wrong; we are looking into it."
+    assert weekly.overrun is not None
+    assert (weekly.overrun.sources, weekly.overrun.extend, weekly.overrun.times) == (
+        ("builds",),
+        timedelta(minutes=15),
+        2,
+    )
+    assert [(line.field, line.values) for line in weekly.overrun.matchers] == [("labels.job", ("migrate",))]
+    assert weekly.place == "maintenance.yaml:2:5"
+    assert (once.duration, once.until, once.repeat, once.announce) == (None, time_of_day(3), "", None)
+    assert once.failed.render({}) == once.complete.text.render({}) == "The maintenance is complete."
+    assert (once.driver, once.missed, once.grace) == (Driver.WORKER, Missed.LATE, timedelta(minutes=10))
+    assert weekly.hash != once.hash
 
 
 def test_pages_and_sources_become_configurations() -> None:
