@@ -26,7 +26,7 @@ TESTS = "tests"
 MAX_FILES = 5000
 MAX_SECRET_BYTES = 64 * 1024
 
-_WAY_OUT = "copy the `rules/` of this project to begin with, or name another with --rules"
+_WAY_OUT = "copy the `rules/` of this project to begin with"
 
 
 def load_directory(

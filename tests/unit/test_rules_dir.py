@@ -67,9 +67,9 @@ def test_a_folder_that_links_to_itself_is_entered_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere", "does not exist; name another with --rules, or `statusbridge init` writes a first one"),
+        ("nowhere", "does not exist; name another with --rules, or copy the `rules/` of this project to begin with"),
         ("file", "is a file, not a directory"),
-        ("empty", "holds no *.yaml file; `statusbridge init` writes a first one"),
+        ("empty", "holds no *.yaml file; copy the `rules/` of this project to begin with"),
     ],
 )
 def test_a_directory_without_rules_is_named_with_the_way_out(tmp_path: Path, name: str, message: str) -> None:

@@ -72,15 +72,18 @@ def test_an_unknown_name_or_label_is_a_fault_of_ours(name: str, labels: dict[str
 def test_every_name_and_label_that_the_worker_counts_exists() -> None:
     meter = PrometheusMeter()
     calls = re.compile(
-        r"""(?:(?<![\w.])count|meter\.count|meter\.observe)\(\s*"(\w+)"((?:,\s*\w+=[^,()]*(?:\([^()]*\))?[^,()]*)*)"""
+        r"""((?<![\w.])count|meter\.count|meter\.observe)\(\s*"(\w+)"((?:,\s*\w+=[^,()]*(?:\([^()]*\))?[^,()]*)*)"""
     )
     found = set()
     for file in Path(worker.__file__).parent.rglob("*.py"):
         if "sandbox" in file.parts:
             continue
-        for name, given in calls.findall(file.read_text()):
+        for method, name, given in calls.findall(file.read_text()):
             labels = {label: "x" for label in re.findall(r"(\w+)=", given) if label != "by"}
-            meter.count(name, **labels)
+            if method.endswith("observe"):
+                meter.observe(name, 0.1, step="x")
+            else:
+                meter.count(name, **labels)
             found.add(name)
     assert {"inbounds", "inbounds_refused", "events", "conflicts", "faults", "attempts", "page_reads_failed"} <= found
 

@@ -13,7 +13,7 @@ told the time, and knows no page.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -68,7 +68,7 @@ def occurrences(plan: WindowPlan, after: datetime, *, most: int) -> list[Occurre
     """
     after = min(max(after, _EARLIEST), _LATEST)
     # No offset from UTC and no shift is longer than a day.
-    soonest = after.astimezone(UTC).replace(tzinfo=None) - 0 * _DAY
+    soonest = after.astimezone(UTC).replace(tzinfo=None) - 2 * _DAY
     walls = (wall for wall in _walls(plan) if wall >= soonest and wall.date() not in plan.except_days)
     coming = (found for wall in walls if (found := _occurrence(plan, wall)) and found.starts_at >= after)
     return list(islice(coming, most))
@@ -88,7 +88,7 @@ def _walls(plan: WindowPlan) -> Iterator[datetime]:
     if not plan.repeat:
         yield plan.starts
         return
-    parts = dict(part.split("=") for part in plan.repeat.split(";"))
+    parts = _parts(plan.repeat)
     until = _until(parts.pop("UNTIL", _LAST))
     # Without WKST it would follow `calendar.setfirstweekday`, which is the whole process's.
     rule = ";".join(f"{name}={value}" for name, value in ({"WKST": "MO"} | parts).items())
@@ -97,6 +97,11 @@ def _walls(plan: WindowPlan) -> Iterator[datetime]:
         if wall > until:
             return
         yield wall
+
+
+def _parts(repeat: str) -> dict[str, str]:
+    """Give "FREQ" and all others to what they are."""
+    return dict(part.split("=") for part in repeat.split(";"))
 
 
 def _until(day: str) -> datetime:
@@ -176,15 +181,18 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 # --- what is wrong with it
 
-_NUMBERED = re.compile(r"BYDAY=[^;]*[0-9]")
+_LARGEST = {"BYMONTHDAY": 31, "BYYEARDAY": 366, "BYWEEKNO": 53, "BYSETPOS": 366}
+"""Source: RFC 5545, section 3.3.10."""
+_LARGEST_DAY = {"DAILY": 0, "WEEKLY": 0, "MONTHLY": 5, "YEARLY": 53}
+"""How far the days in BYDAY can be numbered; with BYMONTH as in a month."""
 
 
 def fault(plan: WindowPlan) -> tuple[str, str]:
     """Give what keeps a plan from being used: key of the entry, and what is wrong; ("", "") where nothing does."""
     if not FIRST_YEAR <= plan.starts.year <= LAST_YEAR:
         return "starts", f"`starts` must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
-    if _NUMBERED.search(plan.repeat) and re.search("FREQ=(DAILY|WEEKLY)", plan.repeat):
-        return "repeat", "`repeat` can number the days in BYDAY only with FREQ=MONTHLY or FREQ=YEARLY"
+    if plan.repeat and (wrong := _out_of_range(_parts(plan.repeat))):
+        return "repeat", wrong
     try:
         first = occurrences(plan, _EARLIEST, most=1)
     except ValueError as error:
@@ -194,6 +202,17 @@ def fault(plan: WindowPlan) -> tuple[str, str]:
     if plan.repeat:
         return "repeat", "`repeat` never happens: no day fits all of it"
     return "starts", f"`starts` never happens: {plan.timezone} skips that day"
+
+
+def _out_of_range(parts: Mapping[str, str]) -> str:
+    """Say which number is too large; ``rrule`` passes it over in silence, or fails at it years later."""
+    by_day = min(_LARGEST_DAY[parts["FREQ"]], 5 if "BYMONTH" in parts else 53)
+    for name, largest in (_LARGEST | {"BYDAY": by_day}).items():
+        for number in re.findall("[0-9]+", parts.get(name, "")):
+            if not 1 <= int(number) <= largest:
+                right = f"1 to {largest}" if largest else "numbers with FREQ=MONTHLY and FREQ=YEARLY only"
+                return f"`repeat` cannot have {number} in {name}; here it takes {right}"
+    return ""
 
 
 def oddity(plan: WindowPlan) -> str:

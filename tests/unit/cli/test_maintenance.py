@@ -41,11 +41,11 @@ def windows(desk: Desk) -> Path:
 def test_the_next_occurrences_of_all_windows_come_in_order_with_both_times(desk: Desk, windows: Path) -> None:
     said = desk("maintenance", "preview", "--from", "2027-03-21", "--next", "4")
     assert (said.code, said.err) == (0, "")
+    note = "clocks go forward at 02:00: starts at 03:00"
     assert [" ".join(line.split()) for line in said.out.splitlines()] == [
         "WINDOW LOCAL ZONE UTC NOTE",
         "db-weekly Sun 2027-03-21 02:00 – 03:00 +01:00 Europe/Berlin Sun 2027-03-21 01:00 – 02:00",
-        "db-weekly Sun 2027-03-28 03:00 – 04:00 +02:00 Europe/Berlin Sun 2027-03-28 01:00 – 02:00"
-        " clocks go forward at 02:00: starts at 03:00",
+        f"db-weekly Sun 2027-03-28 03:00 – 04:00 +02:00 Europe/Berlin Sun 2027-03-28 01:00 – 02:00 {note}",
         "move Sat 2027-03-27 22:00 – Sun 2027-03-28 01:00 -04:00 America/New_York Sun 2027-03-28 02:00 – 05:00",
         "db-weekly Sun 2027-04-04 02:00 – 03:00 +02:00 Europe/Berlin Sun 2027-04-04 00:00 – 01:00",
     ]
