@@ -4,6 +4,7 @@ The pipeline with its threads: one worker, built from settings, started and stop
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -15,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 
 from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
-from worker.core.model import ActionState, Directory, Inbound
+from worker.core.model import ActionState, Directory, Inbound, Severity
 from worker.core.ruleset import RuleSet
 from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
@@ -31,6 +32,7 @@ from worker.web.app import make_app
 from worker.web.hooks import HookEndpoint
 
 LOG = structlog.get_logger("worker")
+_LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
 P = ParamSpec("P")
 T = TypeVar("T")
 DRAIN_S = 12.0
@@ -165,9 +167,8 @@ class Worker:
         self._deliver = Deliver(outbox=ledger, channels=lambda: self._channels, checkpoint=checkpoint, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
         self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
-        self._delivering = [
-            Loop(f"deliver-{n}", self._timed("deliver", self._deliver.run_once), poll) for n in range(self.settings.deliver_threads)
-        ]
+        delivering = self._timed("deliver", self._deliver.run_once)
+        self._delivering = [Loop(f"deliver-{n}", delivering, poll) for n in range(self.settings.deliver_threads)]
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
@@ -204,7 +205,9 @@ class Worker:
         return self._hooks.received
 
     def _announce(self, commit: Commit) -> None:
-        """Ring for what was committed: those who deliver actions, and the clock for when an episode wakes."""
+        """Tell the notices, and ring: for those who deliver actions, and the clock for when an episode wakes."""
+        for notice in commit.notices:
+            LOG.log(_LEVELS[notice.severity], notice.text, notice=notice.code, about=notice.subject)
         ready = sum(action.state is ActionState.QUEUED for action in commit.actions)
         settled = any(action.state.settled for action in commit.actions)
         if ready or settled:

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from worker.core.checking import find
 from worker.core.documents import Path
 from worker.core.spec.file import RuleSpec
 from worker.core.spec.plans import ChosenComponent, IncidentSpec, RelaySpec
@@ -20,6 +21,23 @@ from worker.core.written import Entry, Report
 Rules = Sequence[tuple[Entry, RuleSpec]]
 ANY = "*"
 _SEVERITY_FIELDS = ("severity", "labels.severity")
+
+
+_NOT_YET: Mapping[str, Sequence[Path]] = {
+    "page": (("adopt_maintenance",), ("limits",)),
+    "source": (("canary",),),
+    "rule": (("maintenance",), ("incident", "approve", "deadline"), ("relay", "approve", "deadline")),
+    "notices": ((),),
+}
+"""What a file may already say although nothing acts on it in this version."""
+
+
+def advise_of_what_is_to_come(what: str, entry: Entry, report: Report) -> None:
+    """Warn of keys that nothing acts on yet: silence would be taken for a promise."""
+    for path in _NOT_YET[what]:
+        if find(entry.data, *path) is not None:
+            named = ".".join(map(str, path)) or what
+            report.odd(entry.key(path), f"`{named}` is checked, but this version does not act on it yet")
 
 
 def advise_source(entry: Entry, source: SourceSpec, report: Report) -> None:

@@ -139,6 +139,7 @@ class _Loader:
             compile_match({"title": page.adopt_maintenance.title}, compiler, ("adopt_maintenance",))
             compiler.text(page.adopt_maintenance.start, ("adopt_maintenance", "start"))
             compiler.text(page.adopt_maintenance.complete, ("adopt_maintenance", "complete"))
+        advice.advise_of_what_is_to_come("page", entry, self._report)
         spec = spec_of(page)
         return _page_config(name, entry, page, spec), spec
 
@@ -148,6 +149,7 @@ class _Loader:
         if source is None:
             return None
         advice.advise_source(entry, source, self._report)
+        advice.advise_of_what_is_to_come("source", entry, self._report)
         compiler, spec = Compiler(self._tell(entry)), spec_of(source)
         if source.canary is not None:
             compile_match(source.canary.match, compiler, ("canary", "match"))
@@ -168,6 +170,8 @@ class _Loader:
         checking.check_renamed(read, self._known, self._report)
         checking.check_circles(read, self._report)
         advice.advise_rules(read, self._report)
+        for entry, _ in read:
+            advice.advise_of_what_is_to_come("rule", entry, self._report)
         return [compile_rule(rule, self._tell(entry), _words(entry), entry.place) for entry, rule in read]
 
     def _window(self, entry: Entry) -> WindowPlan | None:
@@ -185,6 +189,7 @@ class _Loader:
 
     def _notice(self, entry: Entry) -> NoticeTarget | None:
         notice = self._read(NoticeSpec, entry)
+        advice.advise_of_what_is_to_come("notices", entry, self._report)
         return NoticeTarget(webhook=_secret(notice.webhook, entry, ("webhook",))) if notice is not None else None
 
 

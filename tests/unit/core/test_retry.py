@@ -39,7 +39,7 @@ def test_the_same_retry_waits_the_same_time(subject: str, number: int) -> None:
     assert again(subject, number, None, NOW) == again(subject, number, None, NOW)
 
 
-@given(subjects, st.integers(1, 8))
+@given(subjects, st.integers(1, 7))
 def test_the_next_wait_is_longer_until_the_longest(subject: str, number: int) -> None:
     assert least(number + 1) >= least(number)
     assert again(subject, number + 2, None, NOW) >= again(subject, number, None, NOW)

@@ -133,7 +133,15 @@ def test_the_examples_of_the_reference_are_yaml() -> None:
 def test_the_whole_format_loads_without_a_problem() -> None:
     rules = good()
     assert [rule.id for rule in rules.rules] == ["database-down", "shop-down", "region-down", "major", "deployment"]
-    assert rules.warnings == ()
+    assert [warning for warning in rules.warnings if "does not act on it yet" not in warning] == []
+    assert {warning.split("`")[1] for warning in rules.warnings} == {
+        "limits",
+        "adopt_maintenance",
+        "canary",
+        "incident.approve.deadline",
+        "maintenance",
+        "notices",
+    }
     assert [window.id for window in rules.maintenance] == ["weekly", "once"]
     assert rules.rules[4].plan is None
     assert rules.rules[4].extra["maintenance"]["duration"] == {"cel": "duration('15m')"}
