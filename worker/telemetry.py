@@ -4,9 +4,12 @@ Logs and metrics: structlog over the standard library, and counters with closed 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -89,6 +92,19 @@ class _Totals(Collector):
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 
+class _Unbreakable(io.TextIOBase):
+    """Standard error, as it is at each line; a log that cannot be written must not stop what is logged."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def set_up_logs(log_format: str, level: str) -> None:
     """
     Send structured logs to standard error.
@@ -109,7 +125,7 @@ def set_up_logs(log_format: str, level: str) -> None:
             *((_TRACEBACKS, structlog.processors.JSONRenderer()) if log_format == "json" else (console,)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", _Unbreakable())),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,3 +189,13 @@ def test_setting_up_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger("x").info("once")
     logging.getLogger("y").warning("once")
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Broken())
+    set_up_logs("json", "info")
+    structlog.get_logger("test").warning("nobody hears this")
