@@ -43,6 +43,7 @@ BETWEEN_READS = timedelta(seconds=10)
 CLOCKS_APART = timedelta(seconds=10)
 """An incident that the page dates so much before we asked for it was there before."""
 
+FIRST_PAUSE = timedelta(seconds=5)
 MOST_CONFLICTS = 20
 
 
@@ -107,7 +108,8 @@ class Deliver:
             self._work(claimed, channels[claimed.page])
         except ProviderUnavailable:
             self._meter.count("page_reads_failed", page=claimed.page)
-            self._outbox.release(claimed.id, self._clock() + (BREAKER if claimed.tries else timedelta(seconds=5)))
+            now = self._clock()
+            self._outbox.release(claimed.id, now + _pause(now - claimed.created_at))
         except Conflict:
             self._outbox.release(claimed.id, self._clock())
         return True
@@ -349,6 +351,11 @@ class Deliver:
             wakes=book.woken(episode, after),
             revisions=book.revision(after.rule_hash),
         )
+
+
+def _pause(waited: timedelta) -> timedelta:
+    """How long to leave a page alone that could not be read: the longer it lasts the longer, up to a minute."""
+    return min(max(waited / 10, FIRST_PAUSE), BREAKER)
 
 
 def _with_update_id(actions: Sequence[Action], outcome: Outcome) -> Sequence[Action]:

@@ -105,6 +105,11 @@ def test_a_create_of_which_nothing_is_known_is_sent_again_with_the_same_key_and_
     rig = make()
     rig.page.script.append(lost)
     assert dies(rig.alerts(alert()).settles) == (lost is Answer.CRASH_LOST)
+
+    def never(action: Action, directory: object) -> Request:
+        raise AssertionError("the bytes are those that were written down, not built anew")
+
+    rig.page.request = never  # type: ignore[method-assign]
     rig.fires("b", severity="warning").passes("5m")
     first, second = rig.page.sent[:2]
     assert first.request == second.request
@@ -207,7 +212,7 @@ def test_an_update_that_arrives_just_before_it_would_be_given_up_is_not_sent_aga
 def test_a_read_that_fails_proves_nothing(make: Make) -> None:
     rig = worsens(opened(make), Answer.LOST)
     rig.page.down = True
-    rig.passes("2h")
+    rig.passes("20m")
     rig.page.down = False
     (sent, _), *_ = updates(rig)
     assert len(updates(rig)) == 1
@@ -259,6 +264,7 @@ def test_nothing_newer_passes_an_update_of_which_nothing_is_known(make: Make) ->
 def test_a_post_of_a_person_in_the_place_of_ours_is_hands_off(make: Make) -> None:
     rig = worsens(opened(make), Answer.LOST)
     rig.page.person_posts("inc-1")
+    assert rig.passes("1m").episode().hands_off, "and not only once ours is proven absent"
     rig.passes("1h").fires("c").passes("1h")
     assert len(updates(rig)) == 1
     assert rig.actions() == ["worsen held"]
@@ -340,6 +346,19 @@ def test_an_attached_open_of_which_nothing_is_known_is_looked_for(make: Make, an
     rig.fires().passes("10m")
     assert rig.page.said(theirs) == ["Ours to handle.", "It began."]
     assert rig.actions() == []
+
+
+def test_people_may_go_on_with_their_incident_before_ours_is_attached_to_it(make: Make) -> None:
+    rig = make(rule(existing="attach"))
+    theirs = rig.page.person_opens("Ours to handle")
+    rig.page.script.extend([Answer.NOT_SENT, Answer.NOT_SENT])
+    rig.fires()
+    rig.page.person_posts(theirs, "Still at it.")
+    rig.passes("5m")
+    assert rig.page.said(theirs) == ["Ours to handle.", "Still at it.", "It began."]
+    rig.page.person_posts(theirs, "And now?")
+    rig.fires("b").clears("a", "b").passes("1h")
+    assert rig.page.said(theirs)[-1] == "And now?", "a post after ours is a person who took over"
 
 
 def test_an_incident_on_other_components_stands_in_nobodys_way(make: Make) -> None:
@@ -502,14 +521,27 @@ def test_a_key_that_is_denied_keeps_the_action_and_tells_once(make: Make, first:
 def test_a_page_that_was_unreachable_for_an_hour_gets_one_truthful_update(make: Make) -> None:
     rig = opened(make, min_gap="0s")
     rig.page.down = True
-    for n in range(20):
-        rig.fires(f"x{n}").passes("1m").clears(f"x{n}").passes("1m").fires(f"y{n}").passes("1m")
+    for n in range(6):
+        rig.fires(f"x{n}").passes("3m").clears(f"x{n}").passes("3m").fires(f"y{n}").passes("4m")
     rig.page.down = False
     rig.passes("5m")
     assert [message for _, message in updates(rig)] == ["It got worse."]
     assert rig.episode().known is not None
     assert dict(rig.episode().known.components) == {"checkout": "full_outage"}  # type: ignore[union-attr]
     assert rig.meter.counted["page_reads_failed:main"] > 10
+
+
+def test_a_page_that_cannot_be_read_is_asked_ever_more_rarely_but_every_minute(make: Make) -> None:
+    rig = make()
+    rig.page.down = True
+    rig.fires().passes("1m")
+    assert 6 <= rig.page.reads <= 15
+    rig.passes("1h")
+    before = rig.page.reads
+    rig.passes("10m")
+    assert 9 <= rig.page.reads - before <= 11
+    rig.page.down = False
+    assert rig.passes("1m").page.names == ["Checkout problems"]
 
 
 def test_an_outage_that_the_page_never_heard_of_is_not_told_when_it_is_over(make: Make) -> None:
@@ -614,6 +646,41 @@ def test_words_that_a_newer_decision_replaced_at_the_last_moment_never_leave(mak
     rig.settles()
     assert len(rig.page.sent) == 1
     assert dict(rig.page.sent[0].action.content.components) == {"checkout": "full_outage"}
+
+
+def test_a_write_that_another_worker_began_meanwhile_is_not_begun_again(make: Make) -> None:
+    rig = make()
+    rig.alerts(alert("a")).reacts()
+    stalled: list[int] = []
+
+    def stall(point: str) -> None:
+        if point == "claimed" and not stalled:
+            stalled.append(1)
+            rig.now += LEASE
+            rig.page.script.append(Answer.CRASH_LOST)
+            assert dies(rig.deliver_step.run_once)
+
+    rig.checkpoint = stall
+    rig.deliver_step.run_once()
+    assert len(rig.page.sent) == 1
+    rig.passes(LEASE)
+    assert rig.page.names == ["Checkout problems"]
+
+
+def test_a_write_that_met_a_conflict_is_tried_again_at_once(make: Make) -> None:
+    rig = make()
+    rig.alerts(alert("a")).reacts()
+    changed: list[int] = []
+
+    def change(point: str) -> None:
+        if point == "before_intent" and not changed:
+            changed.append(1)
+            rig.ledger.commit(Commit(now=rig.now, episodes=[replace(rig.episode(), told_max_open=True)]))
+
+    rig.checkpoint = change
+    rig.settles()
+    assert rig.said == ["0m open open"]
+    assert rig.actions() == []
 
 
 def test_an_episode_that_is_dismissed_at_the_last_moment_is_not_opened(make: Make) -> None:

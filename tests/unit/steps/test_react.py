@@ -68,7 +68,8 @@ def test_a_repeat_changes_no_signal_and_no_episode(make: Make) -> None:
 
 
 def test_the_commit_keeps_the_revision_that_decided(make: Make) -> None:
-    rig = make().fires()
+    rig = make().alerts(alert()).reacts()
+    assert rig.phase() == "open"
     assert rig.ledger.revision(rig.episode().rule_hash) is not None
 
 
@@ -185,6 +186,12 @@ def test_an_if_that_fails_never_counts_as_no_and_never_as_yes(make: Make) -> Non
     rig.words(word(n="0", title="now it can be told")).settles()
     assert rig.phase() == "none"
     assert parked(rig) == 1
+
+
+def test_a_repeat_of_what_could_not_be_told_is_not_parked_again(make: Make) -> None:
+    rig = make(rule(more=GUARDED, match="{}")).words(word(n="many")).words(word(n="many")).settles()
+    assert parked(rig) == 1
+    assert rig.codes == ["inbound_parked"]
 
 
 def test_a_group_by_that_fails_parks_the_inbound_and_joins_nowhere(make: Make) -> None:
@@ -317,6 +324,22 @@ def test_a_ledger_that_is_unavailable_parks_nothing(make: Make) -> None:
     assert rig.ledger.totals()["inbounds_pending"] == 2
 
 
+def test_a_ledger_that_fails_once_parks_nothing(make: Make) -> None:
+    rig = make()
+    rig.alerts(alert("a"))
+    left = [1]
+
+    def once(commit: Commit) -> None:
+        if left and left.pop():
+            raise LedgerUnavailable("busy")
+
+    rig.committer.before = once
+    with pytest.raises(LedgerUnavailable):
+        rig.react_step.run_once()
+    assert parked(rig) == 0
+    assert rig.settles().phase() == "open"
+
+
 # -- yielding
 
 YIELDING = rule("database", match="{labels.service: db}") + rule("checkout", yield_to="[database]")
@@ -336,6 +359,14 @@ def test_a_rule_that_yields_is_woken_at_once_by_the_end_of_the_other(make: Make)
     assert rig.now == ends
     assert rig.phase("database") == "resolved"
     assert rig.phase("checkout") == "open", "not a minute later"
+
+
+def test_a_rule_that_yields_is_woken_also_where_the_other_never_opened(make: Make) -> None:
+    held = rule("database", match="{labels.service: db}", hold="10m") + rule("checkout", yield_to="[database]")
+    rig = make(held).fires("db", service="db").passes("10s").fires("a").passes("10s")
+    assert rig.phase("checkout") == "held"
+    rig.clears("db", service="db")
+    assert (rig.phase("database"), rig.phase("checkout")) == ("dismissed", "open"), "at the same moment"
 
 
 def test_a_rule_that_yields_is_woken_also_where_an_outcome_ends_the_other(make: Make) -> None:
@@ -436,6 +467,15 @@ def test_a_rule_that_is_gone_takes_no_new_signal(make: Make) -> None:
     rig.use(rule("unrelated", match="{labels.service: web}"))
     rig.fires("b")
     assert list(rig.episode().members) == [("alerts", "a")]
+
+
+def test_a_rule_that_is_gone_opens_nothing_again_for_its_old_members(make: Make) -> None:
+    rig = make(rule(quiet="0s")).fires("a").passes("5m")
+    rig.use(rule("unrelated", match="{labels.service: web}"))
+    rig.alerts(alert("a", status="resolved", ended=rig.now))
+    rig.alerts(alert("a", started=rig.now))
+    rig.settles()
+    assert (rig.phase(), rig.episode().number) == ("resolved", 1)
 
 
 def test_a_renamed_rule_goes_on_with_its_episodes(make: Make) -> None:

@@ -178,6 +178,21 @@ def test_many_are_answered_by_one_commit() -> None:
     assert site.asks(work) == [202] * 200
 
 
+def test_a_sender_that_gave_up_does_not_keep_the_answer_from_the_others() -> None:
+    site = Site(inbox=HeldInbox())
+
+    async def work(client: httpx.AsyncClient) -> list[int]:
+        tasks = [asyncio.create_task(client.post("/hooks/open", json=alerts(str(n)))) for n in range(3)]
+        while len(held(site).waiting) < 3:
+            await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.wait([tasks[0]])
+        held(site).settle()
+        return [told.status_code for told in await asyncio.wait_for(asyncio.gather(*tasks[1:]), 5)]
+
+    assert site.asks(work) == [202, 202]
+
+
 # -- what is refused
 
 
