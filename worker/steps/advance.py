@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from worker.core.drafts import FAULT_PAUSE, Tick
+from worker.core.actions import FAULT_PAUSE
+from worker.core.drafts import Tick
 from worker.core.episodes import decide
 from worker.core.model import Episode, Notice, Severity
 from worker.core.rulebook import RuleBook

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from worker.core.drafts import begin
+from worker.core.actions import begin
 from worker.core.episodes import decide
 from worker.core.model import (
     Action,
