@@ -107,6 +107,15 @@ class Provider(Protocol):
         """
         ...
 
+    def windows(self, directory: Directory) -> Sequence[RemoteIncident]:
+        """
+        List the page's maintenance windows that are not complete.
+
+        Raises:
+            ProviderUnavailable: The service could not be read.
+        """
+        ...
+
     def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
         """
         Show the object that actions of *kind* write to; None where the page has none of this id.

@@ -127,7 +127,11 @@ class MemberRow(Row, table=True):
 
 
 class WindowRow(Row, table=True):
-    """A maintenance window without its actions (``window`` is a reserved word of SQL). ``wake_at`` and ``version`` stand here alone."""
+    """
+    A maintenance window without its actions. ``wake_at`` and ``version`` stand here alone.
+
+    The table is not called "window", which is a reserved word of SQL.
+    """
 
     __tablename__ = "maintenance"
     __table_args__ = (Index(None, "phase", "muted_until"), Index(None, "ends_at"), Index(None, "wake_at"))
