@@ -80,8 +80,7 @@ class Context:
         publish: The stricter of the rule's and the page's.
         names: Our component names to what the public calls them.
         yielding: Whether an episode of a rule that this one yields to is live; the rule's id, or "".
-        muted: Components under maintenance now.
-        muted_until: When the last of these windows ends, its grace included.
+        muted: Our names of the components under maintenance, and until when, grace included.
         canary_well: Whether a resolve of the sources may be believed.
     """
 
@@ -91,8 +90,7 @@ class Context:
     publish: PublishMode = PublishMode.AUTO
     names: Mapping[str, str] = field(default_factory=dict)
     yielding: str = ""
-    muted: frozenset[str] = frozenset()
-    muted_until: datetime | None = None
+    muted: Mapping[str, datetime] = field(default_factory=dict)
     canary_well: bool = True
 
 

@@ -139,6 +139,11 @@ class ActionKind(StrEnum):
         """Whether the write makes a new object on the page, and so bears an idempotency key."""
         return self in (ActionKind.OPEN_INCIDENT, ActionKind.BACKFILL_INCIDENT, ActionKind.SCHEDULE_MAINTENANCE)
 
+    @property
+    def of_window(self) -> bool:
+        """Whether it is about a maintenance window, and not about an incident."""
+        return self.value.endswith("_maintenance")
+
 
 class ActionState(StrEnum):
     """Where an action stands. The last four are final."""
@@ -528,6 +533,7 @@ class Window:
         grace: How long after its end its components stay muted.
         known: What the page is known to say of it; None while the page does not have it.
         known_times: Start and end as the page has them; () while the page does not have it.
+        withdrawn: It was cancelled because its entry was gone; should that come back, so does the window.
         missed_start: Nobody was there at the start, and it is not to be said any more.
         reminded: How many of its reminders are said or past, the earliest first.
         extended: How often its end was put off.
@@ -555,6 +561,7 @@ class Window:
     grace: timedelta = timedelta()
     known: WindowStatus | None = None
     known_times: tuple[datetime, ...] = ()
+    withdrawn: bool = False
     missed_start: bool = False
     reminded: int = 0
     extended: int = 0

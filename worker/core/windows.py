@@ -8,7 +8,7 @@ Late is therefore a time like any other: what was passed over while nobody was t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,6 +112,22 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
     return draft.verdict()
 
 
+def muted(windows: Iterable[Window], page: str) -> Mapping[str, datetime]:
+    """Give the components of a page that *windows* mute, and until when."""
+    until: dict[str, datetime] = {}
+    for window in windows:
+        for name in window.components if window.page == page else ():
+            until[name] = max(window.muted_until, until.get(name, window.muted_until))
+    return until
+
+
+def unmutes(before: Window, after: Window) -> bool:
+    """Whether what *before* kept back is to be looked at again."""
+    if before.phase is not WindowPhase.IN_PROGRESS:
+        return False
+    return after.phase is not WindowPhase.IN_PROGRESS or after.muted_until != before.muted_until
+
+
 class _Draft(Working[Window]):
     def __init__(self, window: Window, context: WindowContext, now: datetime) -> None:
         super().__init__(window, context.publish, "", now)
@@ -162,7 +178,7 @@ class _Draft(Working[Window]):
 def _reconcile(draft: _Draft) -> None:
     if draft.context.plan is None and draft.window.phase in (WindowPhase.PLANNED, WindowPhase.SCHEDULED):
         draft.say("cancelled: its entry is gone")
-        draft.set(phase=WindowPhase.CANCELLED, ended_at=draft.now)
+        draft.set(phase=WindowPhase.CANCELLED, ended_at=draft.now, withdrawn=True)
     _move(draft)
     if draft.window.hands_off or draft.in_flight:
         pass  # a person speaks; or what the page has is not known, and the outcome will ask again
@@ -178,9 +194,10 @@ def _follow(draft: _Draft, planned: Planned) -> None:
     """Take over what the entry says; what has begun keeps its start."""
     window = draft.window
     draft.set(occurrence=planned.occurrence, plan_hash=draft.plan.hash, grace=draft.plan.grace)
-    if window.phase is WindowPhase.CANCELLED and window.known in (None, WindowStatus.COMPLETE):
+    if window.withdrawn and window.known in (None, WindowStatus.COMPLETE):
         draft.say("planned again")
-        draft.set(phase=WindowPhase.PLANNED, ended_at=None, known=None, known_times=(), remote_id="", hands_off=False)
+        draft.set(phase=WindowPhase.PLANNED, ended_at=None, withdrawn=False)
+        draft.set(known=None, known_times=(), remote_id="", hands_off=False)
     elif window.phase not in (WindowPhase.PLANNED, WindowPhase.SCHEDULED):
         return
     draft.set(components=draft.plan.components)
