@@ -27,6 +27,7 @@ from worker.core.model import (
     SharedPost,
     Signal,
     SignalId,
+    Window,
 )
 from worker.core.ruleset import AuthConfig, SourceConfig
 
@@ -100,6 +101,15 @@ class Provider(Protocol):
     def ongoing(self, directory: Directory) -> Sequence[RemoteIncident]:
         """
         List the page's incidents that are not resolved.
+
+        Raises:
+            ProviderUnavailable: The service could not be read.
+        """
+        ...
+
+    def windows(self, directory: Directory) -> Sequence[RemoteIncident]:
+        """
+        List the page's maintenance windows that are not complete.
 
         Raises:
             ProviderUnavailable: The service could not be read.
@@ -194,13 +204,14 @@ class Commit:
     """
     What a step submits: rows, and the versions that they were read at.
 
-    Every episode and signal carries the version it was read at (0: new); the ledger refuses the whole commit with
-    Conflict when one of them has another by now, and stores version + 1. Changes of actions and attempts always
-    travel with their episode.
+    Every episode, window and signal carries the version it was read at (0: new); the ledger refuses the whole commit
+    with Conflict when one of them has another by now, and stores version + 1. Changes of actions and attempts always
+    travel with their episode or window.
 
     Args:
         actions: Every action that is new or changed; those of an episode's ``actions`` that did not change need not.
-        wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on.
+        wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on; a rule id
+            of "" is any.
         now: The time of the commit.
     """
 
@@ -209,6 +220,7 @@ class Commit:
     heard: Sequence[Heard] = ()
     signals: Sequence[Signal] = ()
     episodes: Sequence[Episode] = ()
+    windows: Sequence[Window] = ()
     actions: Sequence[Action] = ()
     attempts: Sequence[Attempt] = ()
     decisions: Sequence[Decision] = ()
@@ -288,13 +300,43 @@ class Episodes(Protocol):
         ...
 
 
+class Windows(Protocol):
+    """Maintenance windows."""
+
+    def window(self, window_id: str) -> Window | None:
+        """Give one window."""
+        ...
+
+    def windows(self, since: datetime) -> Sequence[Window]:
+        """Give every window that is live or ends after *since*, the earliest first."""
+        ...
+
+    def muting(self, now: datetime) -> Sequence[Window]:
+        """Give the windows in progress, and those that are complete for less than their grace; without actions."""
+        ...
+
+    def due_windows(self, now: datetime, limit: int) -> Sequence[Window]:
+        """Give windows whose ``wake_at`` has come, the earliest first."""
+        ...
+
+    def next_window_wake(self) -> datetime | None:
+        """Give the earliest ``wake_at``."""
+        ...
+
+
+EVERY_KIND = frozenset(ActionKind)
+
+
 class Outbox(Protocol):
     """Actions, from decision until they are settled."""
 
-    def claim(self, now: datetime, lease: timedelta, pages: Collection[str]) -> Action | None:
+    def claim(
+        self, now: datetime, lease: timedelta, pages: Collection[str], kinds: Collection[ActionKind] = EVERY_KIND
+    ) -> Action | None:
         """
         Lease the next action that may be worked on: queued, unknown, or sending with a lapsed lease; due; of one of
-        the pages; the first unsettled one of its aggregate. Resolves come first, then the oldest.
+        the pages and *kinds*; the first unsettled one of its aggregate. Resolves and transitions come first, then the
+        oldest.
         """
         ...
 
@@ -378,8 +420,8 @@ class Queries(Protocol):
     def totals(self) -> Mapping[str, int]:
         """
         Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``,
-        ``events``, ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``actions_<state>``, and
-        ``actions_done_<kind>``.
+        ``events``, ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``windows_<phase>``,
+        ``actions_<state>``, and ``actions_done_<kind>``.
         """
         ...
 

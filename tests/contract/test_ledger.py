@@ -24,6 +24,7 @@ from tests.fakes.ledger_rows import (
     record_all,
     signal,
     stored,
+    window,
 )
 from worker.core.model import (
     Action,
@@ -42,6 +43,8 @@ from worker.core.model import (
     Result,
     Severity,
     Status,
+    WindowPhase,
+    WindowStatus,
 )
 from worker.errors import Conflict, LedgerUnavailable, Overloaded
 from worker.ports import (
@@ -55,6 +58,7 @@ from worker.ports import (
     Outbox,
     Queries,
     Recorded,
+    Windows,
 )
 
 LEASE = MINUTE
@@ -86,8 +90,8 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_a_ledger_is_all_its_ports(ledger: AnyLedger) -> None:
-    ports: tuple[Committer, Inbox, Episodes, Outbox, Queries] = (ledger, ledger, ledger, ledger, ledger)
-    assert len(ports) == 5
+    ports: tuple[Committer, Inbox, Episodes, Windows, Outbox, Queries] = (ledger,) * 6
+    assert len(ports) == 6
 
 
 class TestInbox:
@@ -506,6 +510,87 @@ class TestEpisodes:
         assert (read.wake_at, read.version) == (NOW, 2)
 
 
+class TestWindows:
+    def test_a_window_comes_back_as_it_was_with_its_unsettled_actions(self, ledger: AnyLedger) -> None:
+        whole = window(
+            phase=WindowPhase.SCHEDULED,
+            grace=timedelta(minutes=10, microseconds=1),
+            known=WindowStatus.SCHEDULED,
+            known_times=(NOW, NOW + MINUTE),
+            missed_start=True,
+            reminded=2,
+            extended=1,
+            ended_at=NOW,
+            posted_at=NOW,
+            remote_id="m-1",
+            hands_off=True,
+            fault="why",
+            next_seq=7,
+            wake_at=NOW + SECOND,
+        )
+        waits, done = action(whole.id, 1), action(whole.id, 2, state=ActionState.DONE)
+        commit(ledger, windows=[whole], actions=[waits, done])
+        assert ledger.window(whole.id) == replace(stored(whole), actions=(waits,))
+        assert ledger.window("page/other") is None
+
+    def test_a_window_is_planned_once_and_changed_by_one(self, ledger: AnyLedger) -> None:
+        commit(ledger, windows=[window()])
+        with pytest.raises(Conflict):
+            commit(ledger, windows=[window()])
+        commit(ledger, windows=[stored(window())])
+        with pytest.raises(Conflict):
+            commit(ledger, windows=[stored(window())])
+
+    def test_windows_that_are_live_or_ended_lately_are_given_the_earliest_first(self, ledger: AnyLedger) -> None:
+        long_ago = {"starts_at": NOW - 2 * MINUTE, "ends_at": NOW - MINUTE}
+        rows = [
+            window("a@3"),
+            window("a@2", phase=WindowPhase.IN_PROGRESS, **long_ago),
+            window("a@1", phase=WindowPhase.COMPLETE, **long_ago),
+            window("a@4", phase=WindowPhase.CANCELLED),
+        ]
+        commit(ledger, windows=rows)
+        assert [each.occurrence for each in ledger.windows(NOW)] == ["a@2", "a@3", "a@4"]
+
+    def test_windows_mute_while_they_are_in_progress_and_for_their_grace(self, ledger: AnyLedger) -> None:
+        ended = {"phase": WindowPhase.COMPLETE, "ended_at": NOW}
+        rows = [
+            window("a@planned"),
+            window("a@running", phase=WindowPhase.IN_PROGRESS),
+            window("a@grace", grace=MINUTE, **ended),
+            window("a@over", grace=SECOND, **ended),
+            window("a@cancelled", phase=WindowPhase.CANCELLED, grace=MINUTE, ended_at=NOW),
+        ]
+        commit(ledger, windows=rows)
+        assert {each.occurrence for each in ledger.muting(NOW + SECOND)} == {"a@running", "a@grace"}
+
+    def test_due_windows_come_the_earliest_first(self, ledger: AnyLedger) -> None:
+        assert ledger.next_window_wake() is None
+        rows = [window(f"a@{n}", wake_at=NOW + n * SECOND if n else None) for n in (3, 1, 0, 2)]
+        commit(ledger, windows=rows)
+        assert [each.occurrence for each in ledger.due_windows(NOW + 2 * SECOND, 10)] == ["a@1", "a@2"]
+        assert [each.occurrence for each in ledger.due_windows(NOW + 9 * SECOND, 1)] == ["a@1"]
+        assert ledger.next_window_wake() == NOW + SECOND
+
+    def test_its_actions_are_told_in_history_under_its_entry(self, ledger: AnyLedger) -> None:
+        whole = window()
+        commit(ledger, windows=[whole], actions=[action(whole.id, page="page")])
+        (line,) = ledger.history(rule_id="db")
+        assert (line.episode, line.rule_id, line.number) == (whole.id, "db", 0)
+        assert ledger.totals()["windows_planned"] == 1
+
+    def test_every_live_episode_of_a_page_is_woken_whatever_its_rule(self, ledger: AnyLedger) -> None:
+        commit(ledger, episodes=[episode(key="a@page"), episode(key="b@page"), episode(key="a@other")])
+        commit(ledger, wakes=[("", "page")])
+        assert {each.id for each in ledger.due(NOW, 10)} == {"a@page#1", "b@page#1"}
+
+    def test_a_claim_may_ask_for_some_kinds_only(self, ledger: AnyLedger) -> None:
+        starts = action(window().id, kind=ActionKind.START_MAINTENANCE)
+        commit(ledger, windows=[window()], episodes=[episode()], actions=[action(), starts])
+        assert ledger.claim(NOW, LEASE, ["page"], [ActionKind.COMPLETE_MAINTENANCE]) is None
+        assert ledger.claim(NOW, LEASE, ["page"], [ActionKind.START_MAINTENANCE]) == starts
+
+
 class TestOutbox:
     def claim(self, ledger: Outbox, now: datetime = NOW, *pages: str) -> str | None:
         claimed = ledger.claim(now, LEASE, pages or ["page"])
@@ -754,6 +839,7 @@ class TestQueries:
     def test_totals_name_everything_even_what_never_was(self, ledger: AnyLedger) -> None:
         names = {"inbounds", "inbounds_pending", "inbounds_parked", "inbounds_unparsed", "events", "signals_firing"}
         names |= {f"episodes_{phase}" for phase in Phase} | {f"actions_{state}" for state in ActionState}
+        names |= {f"windows_{phase}" for phase in WindowPhase}
         names |= {f"actions_done_{kind}" for kind in ActionKind}
         assert ledger.totals() == dict.fromkeys(names, 0)
 

@@ -26,6 +26,7 @@ from worker.core.model import (
     Post,
     PublishMode,
     Result,
+    WindowStatus,
 )
 from worker.core.ruleset import ComponentRef, PageConfig
 from worker.errors import ConfigError, EvaluationFailed, ProviderUnavailable
@@ -282,6 +283,23 @@ def test_a_window_lives_from_scheduled_to_complete(desk: Desk) -> None:
     assert [each.message for each in shown.updates] == ["On Tuesday.", "Tomorrow.", "Begun.", "Done."]
     assert shown.component_ids == set(desk.directory.components["europe"])
     assert desk.provider.ongoing(desk.directory) == [], "a window is no incident"
+
+
+def test_a_window_may_be_created_in_progress_and_is_read_with_its_times(desk: Desk) -> None:
+    starts_at, ends_at = START - timedelta(minutes=5), START + timedelta(hours=1)
+    done = desk.do(
+        ActionKind.SCHEDULE_MAINTENANCE,
+        title="Upgrade",
+        message="Begun.",
+        components={"europe": ComponentStatus.UNDER_MAINTENANCE},
+        starts_at=starts_at,
+        ends_at=ends_at,
+        window_status=WindowStatus.IN_PROGRESS,
+    )
+    assert done.window is WindowStatus.IN_PROGRESS
+    shown = next(each for each in desk.provider.windows(desk.directory) if each.id == done.remote_id)
+    assert (shown.status, shown.automate) == (WindowStatus.IN_PROGRESS, False)
+    assert (shown.starts_at, shown.ends_at) == (starts_at, ends_at)
 
 
 def test_a_cancelled_window_is_gone(desk: Desk) -> None:

@@ -21,12 +21,14 @@ from worker.core.model import (
     Phase,
     Signal,
     SignalId,
+    Window,
+    WindowPhase,
 )
 from worker.errors import Conflict, LedgerUnavailable, Overloaded
-from worker.ports import Commit, Decision, Entry, Heard, HistoryLine, Recorded, Story
+from worker.ports import EVERY_KIND, Commit, Decision, Entry, Heard, HistoryLine, Recorded, Story
 
 WORKABLE = (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)
-URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.COMPLETE_MAINTENANCE)
+URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.COMPLETE_MAINTENANCE)
 
 
 @dataclass(slots=True)
@@ -36,7 +38,7 @@ class _Kept:
 
 
 class FakeLedger:
-    """Implements Committer, Inbox, Episodes, Outbox and Queries."""
+    """Implements Committer, Inbox, Episodes, Windows, Outbox and Queries."""
 
     def __init__(self, *, most_pending: int = 100_000) -> None:
         self.most_pending = most_pending
@@ -46,6 +48,7 @@ class FakeLedger:
         self._deliveries: dict[tuple[str, str], int] = {}
         self._signals: dict[SignalId, Signal] = {}
         self._episodes: dict[str, Episode] = {}
+        self._windows: dict[str, Window] = {}
         self._members: dict[str, dict[SignalId, tuple[datetime, bool]]] = {}
         self._actions: dict[str, Action] = {}
         self._leases: dict[str, datetime] = {}
@@ -101,6 +104,9 @@ class FakeLedger:
         for episode in commit.episodes:
             if episode.version != _version(self._episodes.get(episode.id)):
                 raise Conflict("an episode was changed meanwhile")
+        for window in commit.windows:
+            if window.version != _version(self._windows.get(window.id)):
+                raise Conflict("a window was changed meanwhile")
         known = self._signals.keys() | {signal.id for signal in commit.signals}
         if any(not episode.members.keys() <= known for episode in commit.episodes):
             raise ValueError("a member's signal is not known")
@@ -117,6 +123,8 @@ class FakeLedger:
             self._episodes[episode.id] = replace(episode, version=episode.version + 1, members={}, actions=())
             joined = self._members.setdefault(episode.id, {})
             joined.update({key: (member.joined_at, member.cleared) for key, member in episode.members.items()})
+        for window in commit.windows:
+            self._windows[window.id] = replace(window, version=window.version + 1, actions=())
         for action in commit.actions:
             self._put(action, commit.now)
         for attempt in commit.attempts:
@@ -139,7 +147,7 @@ class FakeLedger:
 
     def _wake(self, rule_id: str, page: str, now: datetime) -> None:
         for episode in self._episodes.values():
-            if episode.rule_id == rule_id and episode.page == page and episode.phase.live:
+            if rule_id in ("", episode.rule_id) and episode.page == page and episode.phase.live:
                 wake_at = min(episode.wake_at or now, now)
                 self._episodes[episode.id] = replace(episode, wake_at=wake_at, version=episode.version + 1)
 
@@ -206,11 +214,47 @@ class FakeLedger:
         own = [a for a in self._actions.values() if a.aggregate == aggregate and not a.state.settled]
         return sorted(own, key=lambda action: action.seq)
 
+    # -- windows
+
+    def window(self, window_id: str) -> Window | None:
+        with self._lock:
+            return next(iter(self._chosen(lambda window: window.id == window_id)), None)
+
+    def windows(self, since: datetime) -> Sequence[Window]:
+        with self._lock:
+            return self._chosen(lambda window: window.phase.live or window.ends_at > since)
+
+    def muting(self, now: datetime) -> Sequence[Window]:
+        def mutes(window: Window) -> bool:
+            in_grace = window.phase is WindowPhase.COMPLETE and window.muted_until > now
+            return window.phase is WindowPhase.IN_PROGRESS or in_grace
+
+        with self._lock:
+            return [replace(window, actions=()) for window in self._chosen(mutes)]
+
+    def due_windows(self, now: datetime, limit: int) -> Sequence[Window]:
+        with self._lock:
+            due = self._chosen(lambda window: window.wake_at is not None and window.wake_at <= now)
+        return sorted(due, key=lambda window: (window.wake_at, window.id))[:limit]
+
+    def next_window_wake(self) -> datetime | None:
+        with self._lock:
+            return min((w.wake_at for w in self._windows.values() if w.wake_at is not None), default=None)
+
+    def _chosen(self, wanted: Callable[[Window], bool]) -> list[Window]:
+        found = [window for window in self._windows.values() if wanted(window)]
+        return [
+            replace(window, actions=tuple(self._unsettled(window.id)))
+            for window in sorted(found, key=lambda window: (window.starts_at, window.id))
+        ]
+
     # -- outbox
 
-    def claim(self, now: datetime, lease: timedelta, pages: Collection[str]) -> Action | None:
+    def claim(
+        self, now: datetime, lease: timedelta, pages: Collection[str], kinds: Collection[ActionKind] = EVERY_KIND
+    ) -> Action | None:
         with self._lock:
-            ready = [a for a in self._heads() if a.page in pages and self._free_at(a) <= now]
+            ready = [a for a in self._heads() if a.page in pages and a.kind in kinds and self._free_at(a) <= now]
             if not ready:
                 return None
             first = min(ready, key=lambda a: (a.kind not in URGENT, a.created_at, a.aggregate, a.seq))
@@ -278,6 +322,7 @@ class FakeLedger:
         with self._lock:
             states = Counter(kept.state for kept in self._inbounds.values())
             phases = Counter(e.phase for e in self._episodes.values())
+            windows = Counter(w.phase for w in self._windows.values())
             actions = Counter(a.state for a in self._actions.values())
             done = Counter(a.kind for a in self._actions.values() if a.state is ActionState.DONE)
             firing = sum(signal.firing for signal in self._signals.values())
@@ -287,6 +332,7 @@ class FakeLedger:
             "events": len(self._heard),
             "signals_firing": firing,
             **{f"episodes_{phase}": phases[phase] for phase in Phase},
+            **{f"windows_{phase}": windows[phase] for phase in WindowPhase},
             **{f"actions_{state}": actions[state] for state in ActionState},
             **{f"actions_done_{kind}": done[kind] for kind in ActionKind},
         }
@@ -315,11 +361,11 @@ class FakeLedger:
 
     def _lines(self, actions: Iterable[Action]) -> Iterable[HistoryLine]:
         for action in actions:
-            episode = self._episodes.get(action.aggregate)
+            episode, window = self._episodes.get(action.aggregate), self._windows.get(action.aggregate)
             yield HistoryLine(
                 action=action,
                 episode=action.aggregate,
-                rule_id=episode.rule_id if episode else "",
+                rule_id=episode.rule_id if episode else window.plan_id if window else "",
                 number=episode.number if episode else 0,
                 group=episode.group if episode else {},
                 said_at=self._said.get(action.id),
@@ -328,5 +374,5 @@ class FakeLedger:
             )
 
 
-def _version(stored: Signal | Episode | None) -> int:
+def _version(stored: Signal | Episode | Window | None) -> int:
     return stored.version if stored else 0

@@ -21,6 +21,8 @@ from worker.core.model import (
     Post,
     Signal,
     Status,
+    Window,
+    WindowPhase,
 )
 from worker.ports import Entry, Inbox, Recorded
 
@@ -85,6 +87,22 @@ def episode(number: int = 1, *signals: Signal, key: str = "rule@page", **given: 
         "members": {each.id: member(each) for each in signals},
     }
     return Episode(**{**values, **given})
+
+
+def window(name: str = "db@2026-11-24T02:00", **given: Any) -> Window:
+    values: dict[str, Any] = {
+        "id": f"page/{name}",
+        "plan_id": name.partition("@")[0],
+        "page": "page",
+        "occurrence": name,
+        "phase": WindowPhase.PLANNED,
+        "starts_at": NOW + 10 * MINUTE,
+        "ends_at": NOW + 20 * MINUTE,
+        "components": ("api", "checkout"),
+        "plan_hash": "hash",
+        "created_at": NOW,
+    }
+    return Window(**{**values, **given})
 
 
 def action(of: str = "rule@page#1", seq: int = 1, **given: Any) -> Action:

@@ -26,6 +26,7 @@ from worker.core.model import (
     RemoteUpdate,
     Request,
     Result,
+    WindowStatus,
 )
 from worker.errors import EvaluationFailed, ProviderUnavailable
 
@@ -111,7 +112,12 @@ class FakePage:
     def ongoing(self, directory: Directory) -> Sequence[RemoteIncident]:
         self._read()
         with self._lock:
-            return [i for i in self.incidents.values() if i.status != IncidentStatus.RESOLVED]
+            return [i for i in self.incidents.values() if i.starts_at is None and i.status != IncidentStatus.RESOLVED]
+
+    def windows(self, directory: Directory) -> Sequence[RemoteIncident]:
+        self._read()
+        with self._lock:
+            return [i for i in self.incidents.values() if i.starts_at and i.status != WindowStatus.COMPLETE]
 
     def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
         self._read()
@@ -127,7 +133,9 @@ class FakePage:
             "to": action.attach_to or action.remote_id,
             "title": action.content.title,
             "message": action.content.message,
-            "status": action.content.incident_status,
+            "status": action.content.incident_status or action.content.window_status,
+            "times": [at.isoformat() for at in (action.content.starts_at, action.content.ends_at) if at],
+            "automate": action.content.automate,
             "components": sorted(remote for name in action.content.components for remote in directory.components[name]),
             "steps": [step.message for step in action.content.steps],
         }
@@ -216,12 +224,17 @@ class FakePage:
         if known is not None:
             shown = self.incidents[known]
             return known, shown.updates[0].id, shown.published_at
+        if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
+            self._timed(body["to"], body["times"], name=body["title"])
+            return body["to"], "", None
         if not action.kind.creates or body["to"]:
             post = self._post(body["to"], body["message"], body["status"] or "")
             return body["to"], post, self.incidents[body["to"]].published_at
         incident = self._open(body["title"], frozenset(body["components"]))
         if body["key"]:
             self._keys[body["key"]] = incident
+        if body["times"]:
+            self._timed(incident, body["times"], automate=body["automate"])
         post = ""
         for message in body["steps"] or [body["message"]]:
             post = self._post(incident, message, body["status"] or "resolved")
@@ -235,6 +248,12 @@ class FakePage:
                 id=incident, name=name, status="", component_ids=components, published_at=self.clock()
             )
         return incident
+
+    def _timed(self, window: str, times: Sequence[str], **more: object) -> None:
+        starts_at, ends_at = map(datetime.fromisoformat, times)
+        with self._lock:
+            shown = self.incidents[window]
+            self.incidents[window] = replace(shown, starts_at=starts_at, ends_at=ends_at, **more)  # type: ignore[arg-type]
 
     def _post(self, incident: str, message: str, status: str) -> str:
         with self._lock:

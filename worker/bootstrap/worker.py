@@ -16,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 
 from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
-from worker.core.model import ActionState, Directory, Inbound, Severity
+from worker.core.model import ActionKind, ActionState, Directory, Episode, Inbound, Severity, Window
 from worker.core.ruleset import RuleSet
 from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
@@ -156,6 +156,7 @@ class Worker:
         committer = Announcing(ledger, self._announce)
         common = {
             "episodes": ledger,
+            "windows": ledger,
             "committer": committer,
             "book": lambda: self._book,
             "clock": clock,
@@ -164,11 +165,16 @@ class Worker:
         intake = Intake(ledger, lambda: self._endpoints, meter)
         self._react = React(inbox=ledger, normalise=self._normalise, **common)  # type: ignore[arg-type]
         self._advance = Advance(**common)  # type: ignore[arg-type]
-        self._deliver = Deliver(outbox=ledger, channels=lambda: self._channels, checkpoint=checkpoint, **common)  # type: ignore[arg-type]
+        outgoing = {"outbox": ledger, "channels": lambda: self._channels, "checkpoint": checkpoint, **common}
+        self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
+        self._transitions = Deliver(kinds=[kind for kind in ActionKind if kind.of_window], **outgoing)  # type: ignore[arg-type]
         poll = self.settings.poll
         self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
         delivering = self._timed("deliver", self._deliver.run_once)
-        self._delivering = [Loop(f"deliver-{n}", delivering, poll) for n in range(self.settings.deliver_threads)]
+        loops = [Loop(f"deliver-{n}", delivering, poll) for n in range(max(1, self.settings.deliver_threads - 1))]
+        # One is kept for windows, so that a storm of incidents makes no window late.
+        self._moving = Loop("deliver-windows", self._timed("deliver", self._transitions.run_once), poll)
+        self._delivering = [*loops, *([self._moving] if self.settings.deliver_threads > 1 else [])]
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
@@ -187,7 +193,8 @@ class Worker:
         for _ in range(MOST_ROUNDS):
             if not self._advance.run_once():
                 break
-        self._alarm.set(self.ledger.next_wake())
+        for at in (self.ledger.next_wake(), self.ledger.next_window_wake()):
+            self._alarm.set(at)
 
     def _timed(self, name: str, step: Callable[P, T]) -> Callable[P, T]:
         """Measure the rounds of a step that found work."""
@@ -212,7 +219,10 @@ class Worker:
         settled = any(action.state.settled for action in commit.actions)
         if ready or settled:
             ring_some(self._delivering, max(ready, 1))
-        wakes = [episode.wake_at for episode in commit.episodes if episode.wake_at is not None]
+        if commit.windows:
+            self._moving.ring()
+        woken: list[Episode | Window] = [*commit.episodes, *commit.windows]
+        wakes = [each.wake_at for each in woken if each.wake_at is not None]
         self._alarm.set(min([*wakes, commit.now] if commit.wakes else wakes, default=None))
 
     def _normalise(self, inbound: Inbound) -> Sequence[Statement]:

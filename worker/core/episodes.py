@@ -168,11 +168,11 @@ def _held(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
 
 def _muted(draft: Draft, standing: Standing) -> datetime | None:
     """When muting ends; None where any component that is touched is not muted."""
-    touched = set(standing.components())
-    until = draft.context.muted_until
-    if until is None or not touched or not touched <= draft.context.muted or until <= draft.now:
+    muted, touched = draft.context.muted, standing.components()
+    if not touched or not touched.keys() <= muted.keys():
         return None
-    return until
+    until = min(muted[name] for name in touched)
+    return until if until > draft.now else None
 
 
 def _dismiss(draft: Draft, plan: IncidentPlan, standing: Standing, why: str) -> None:

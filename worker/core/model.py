@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 NO_TEXTS: Mapping[str, str] = {}
@@ -52,6 +52,14 @@ class IncidentStatus(StrEnum):
     RESOLVED = "resolved"
 
 
+class WindowStatus(StrEnum):
+    """What a page says of a maintenance window."""
+
+    SCHEDULED = "maintenance_scheduled"
+    IN_PROGRESS = "maintenance_in_progress"
+    COMPLETE = "maintenance_complete"
+
+
 class PublishMode(StrEnum):
     """How far an action may go by itself."""
 
@@ -75,8 +83,24 @@ class Phase(StrEnum):
         return self in (Phase.HELD, Phase.OPEN, Phase.CLEARING)
 
 
+class WindowPhase(StrEnum):
+    """Where a maintenance window stands; it only ever moves on, in this order."""
+
+    PLANNED = "planned"
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def live(self) -> bool:
+        """Whether time can still move it."""
+        return self in (WindowPhase.PLANNED, WindowPhase.SCHEDULED, WindowPhase.IN_PROGRESS)
+
+
 class Post(StrEnum):
-    """Why a post is made; the keys of ``say`` and ``notify`` in a rule."""
+    """Why a post is made; of an episode, the keys of ``say`` and ``notify`` in a rule."""
 
     OPEN = "open"
     WORSEN = "worsen"
@@ -87,6 +111,12 @@ class Post(StrEnum):
     REOPEN = "reopen"
     RESOLVE = "resolve"
     BACKFILL = "backfill"
+    ANNOUNCE = "announce"
+    REMIND = "remind"
+    START = "start"
+    RESCHEDULE = "reschedule"
+    COMPLETE = "complete"
+    CANCEL = "cancel"
 
 
 class ActionKind(StrEnum):
@@ -108,6 +138,11 @@ class ActionKind(StrEnum):
     def creates(self) -> bool:
         """Whether the write makes a new object on the page, and so bears an idempotency key."""
         return self in (ActionKind.OPEN_INCIDENT, ActionKind.BACKFILL_INCIDENT, ActionKind.SCHEDULE_MAINTENANCE)
+
+    @property
+    def of_window(self) -> bool:
+        """Whether it is about a maintenance window, and not about an incident."""
+        return self.value.endswith("_maintenance")
 
 
 class ActionState(StrEnum):
@@ -313,6 +348,7 @@ class Content:
         steps: Only for a backfill, oldest first.
         starts_at: Only for windows.
         ends_at: Only for windows.
+        window_status: Only for windows; None where the action does not set it.
         automate: Only for windows: the page itself drives the transitions.
     """
 
@@ -324,6 +360,7 @@ class Content:
     steps: tuple[BackfillStep, ...] = ()
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    window_status: WindowStatus | None = None
     automate: bool = False
 
 
@@ -484,6 +521,67 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """
+    One occurrence of a maintenance window on one page.
+
+    Args:
+        id: ``window_id`` of what it was first planned as.
+        occurrence: What the plan calls this occurrence now.
+        components: Our names.
+        plan_hash: The revision of the entry that it follows.
+        grace: How long after its end its components stay muted.
+        known: What the page is known to say of it; None while the page does not have it.
+        known_times: Start and end as the page has them; () while the page does not have it.
+        withdrawn: It was cancelled because its entry was gone; should that come back, so does the window.
+        missed_start: Nobody was there at the start, and it is not to be said any more.
+        reminded: How many of its reminders are said or past, the earliest first.
+        extended: How often its end was put off.
+        ended_at: When it was decided that it is over.
+        posted_at: When the last post was made, as far as we know.
+        remote_id: The page's object; "" while there is none.
+        hands_off: A person, or the page itself, moves it.
+        fault: Why its entry could not be followed the last time, or "".
+        next_seq: The next action's seq.
+        wake_at: When to look at it again without a stimulus; None: never.
+        actions: Its unsettled actions in order of seq.
+        version: How often it was committed; 0: never.
+    """
+
+    id: str
+    plan_id: str
+    page: str
+    occurrence: str
+    phase: WindowPhase
+    starts_at: datetime
+    ends_at: datetime
+    components: tuple[str, ...]
+    plan_hash: str
+    created_at: datetime
+    grace: timedelta = timedelta()
+    known: WindowStatus | None = None
+    known_times: tuple[datetime, ...] = ()
+    withdrawn: bool = False
+    missed_start: bool = False
+    reminded: int = 0
+    extended: int = 0
+    ended_at: datetime | None = None
+    posted_at: datetime | None = None
+    remote_id: str = ""
+    hands_off: bool = False
+    fault: str = ""
+    next_seq: int = 1
+    wake_at: datetime | None = None
+    actions: tuple[Action, ...] = ()
+    version: int = 0
+
+    @property
+    def muted_until(self) -> datetime:
+        """When signals on its components count again."""
+        return (self.ended_at or self.ends_at) + self.grace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """
     A message to the team that runs this, never to the public.
@@ -514,6 +612,7 @@ class Outcome:
         published_at: The page's own time of the post, where it tells one.
         foreign: For FOREIGN: the page's object that stands in the way.
         clean_read: For UNKNOWN: the page was read late enough and does not have it.
+        window: What the page says of the window, where that was read.
         differences: Where the page's echo differs from what we said, for people.
     """
 
@@ -527,6 +626,7 @@ class Outcome:
     published_at: datetime | None = None
     foreign: str = ""
     clean_read: bool = False
+    window: WindowStatus | None = None
     differences: tuple[str, ...] = ()
 
 
@@ -542,7 +642,14 @@ class RemoteUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteIncident:
-    """An incident (or window) as the page shows it; updates oldest first."""
+    """
+    An incident (or window) as the page shows it; updates oldest first.
+
+    Args:
+        starts_at: Only for windows.
+        ends_at: Only for windows.
+        automate: Only for windows: the page itself moves it at its times.
+    """
 
     id: str
     name: str
@@ -551,6 +658,9 @@ class RemoteIncident:
     component_ids: frozenset[str] = frozenset()
     published_at: datetime | None = None
     url: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    automate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -593,6 +703,11 @@ def digest(*parts: object) -> str:
     """Name *parts* by content: the SHA-256 of their canonical JSON, hexadecimal."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def window_id(page: str, occurrence: str) -> str:
+    """Name one occurrence of a maintenance window on one page; *occurrence* names its plan, too."""
+    return f"{page}/{occurrence}"
 
 
 def episode_key(rule_id: str, page: str, group: Mapping[str, str]) -> str:

@@ -6,13 +6,14 @@ Pure but for two caches that depend on content alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from worker.core.drafts import Context
 from worker.core.matching import RuleIndex, Verdict
-from worker.core.model import Episode, Event, Phase, PublishMode, episode_key
+from worker.core.model import Episode, Event, Phase, PublishMode, Window, episode_key
 from worker.core.ruleset import IncidentPlan, Rule, RuleSet
+from worker.core.windows import WindowContext, muted
 
 _STRICTNESS = {PublishMode.AUTO: 0, PublishMode.APPROVE: 1, PublishMode.SHADOW: 2}
 
@@ -31,6 +32,7 @@ class RuleBook:
         self._by_identity = {rule.identity: rule for rule in rules.rules}
         self._by_hash = {rule.hash: rule for rule in rules.rules}
         self._identities = {rule.id: rule.identity for rule in rules.rules}
+        self._plans = {plan.id: plan for plan in rules.maintenance}
         self._names = {
             name: {ours: ref.name or ref.group for ours, ref in page.components.items()}
             for name, page in rules.pages.items()
@@ -100,8 +102,25 @@ class RuleBook:
             return None
         return match is not None and episode_key(episode.rule_id, episode.page, match.group) == key
 
-    def context(self, rule: Rule | None, page: str, yielding: Callable[[tuple[str, ...], str], bool]) -> Context:
-        """Collect what decide may know about a rule and a page."""
+    def window_context(self, window: Window) -> WindowContext:
+        """Collect what decide may know beside a maintenance window."""
+        plan = self._plans.get(window.plan_id)
+        config = self.rules.pages.get(window.page)
+        return WindowContext(
+            plan=plan if plan is not None and window.page in plan.pages else None,
+            page_name=config.page if config else window.page,
+            publish=config.publish if config else PublishMode.AUTO,
+            names=self._names.get(window.page, {}),
+        )
+
+    def context(
+        self,
+        rule: Rule | None,
+        page: str,
+        yielding: Callable[[tuple[str, ...], str], bool],
+        muting: Iterable[Window] = (),
+    ) -> Context:
+        """Collect what decide may know about a rule and a page; *muting*: the windows that mute, of whatever page."""
         config = self.rules.pages.get(page)
         ceiling = config.publish if config else PublishMode.AUTO
         if rule is None or rule.plan is None:
@@ -114,4 +133,5 @@ class RuleBook:
             publish=max(ceiling, rule.plan.publish, key=_STRICTNESS.__getitem__),
             names=self._names.get(page, {}),
             yielding=", ".join(yields) if yields and yielding(yields, page) else "",
+            muted=muted(muting, page),
         )

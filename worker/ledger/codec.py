@@ -12,7 +12,7 @@ import json
 import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -23,6 +23,7 @@ _Pair = tuple[Convert | None, Convert | None]
 """To plain data and back; None where the value is plain data already."""
 
 _AS_IT_IS: _Pair = (None, None)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Form(Generic[T]):
@@ -84,6 +85,8 @@ def _pair(hint: Any) -> _Pair:
         return _container(hint, origin, arguments)
     if hint in (str, int, bool):
         return _AS_IT_IS
+    if hint is timedelta:
+        return lambda length: length // _MICROSECOND, lambda count: timedelta(microseconds=count)
     if hint is datetime:
         return _write_time, datetime.fromisoformat
     if isinstance(hint, type) and issubclass(hint, Enum):

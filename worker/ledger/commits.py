@@ -47,9 +47,22 @@ from worker.ledger.rows import (
     notice_values,
     signal_values,
     stored_id,
+    window_values,
 )
 from worker.ledger.statements import chunks, insert_new, run_many, upsert
-from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, REVISION, SIGNAL
+from worker.ledger.tables import (
+    ACTION,
+    ATTEMPT,
+    DECISION,
+    EPISODE,
+    EVENT,
+    INBOUND,
+    MEMBER,
+    NOTICE,
+    REVISION,
+    SIGNAL,
+    WINDOW,
+)
 from worker.ports import Commit, Handled, Heard
 
 
@@ -96,6 +109,7 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     _versioned(connection, SIGNAL, map(signal_values, commit.signals))
     _versioned(connection, EPISODE, map(episode_values, commit.episodes))
     _members(connection, commit.episodes, known)
+    _versioned(connection, WINDOW, map(window_values, commit.windows))
     run_many(connection, _ACTIONS, (action_values(action, now) for action in commit.actions))
     run_many(connection, _ATTEMPTS, map(attempt_values, commit.attempts))
     run_many(connection, _REVISIONS, _revisions(commit))
@@ -181,8 +195,8 @@ def _at_stored_version(table: Table) -> Update:
     return update(table).where(and_(*keys, table.c.version == bindparam("at_version")))
 
 
-_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in (SIGNAL, EPISODE)}
-_OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE)}
+_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in (SIGNAL, EPISODE, WINDOW)}
+_OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE, WINDOW)}
 
 _STORED_MEMBERS = select(
     MEMBER.c.episode,
@@ -214,7 +228,7 @@ _WAKE = (
     update(EPISODE)
     .where(
         or_(*(EPISODE.c.phase == phase for phase in LIVE)),
-        EPISODE.c.rule_id == bindparam("at_rule"),
+        or_(EPISODE.c.rule_id == bindparam("at_rule"), bindparam("at_rule") == ""),
         EPISODE.c.page == bindparam("at_page"),
     )
     .values(

@@ -20,12 +20,13 @@ from worker.ledger.queries import Queries
 from worker.ledger.sqlite import SqliteDatabase
 from worker.ledger.statements import insert_new, run_many
 from worker.ledger.tables import META
+from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Outbox, Queries):
+class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Queries):
     """
-    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Outbox`` and ``Queries``.
+    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox`` and ``Queries``.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.

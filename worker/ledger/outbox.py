@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, true, update
 
 from worker.core.model import Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
 from worker.ledger.tables import ACTION, ATTEMPT
+from worker.ports import EVERY_KIND
 
 _WORKABLE = [state.value for state in (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)]
 _IN_FLIGHT = [state.value for state in (ActionState.UNKNOWN, ActionState.SENDING)]
@@ -24,16 +25,20 @@ _CREATES = [kind.value for kind in ActionKind if kind.creates]
 class Outbox(Part):
     """Implements ``ports.Outbox``."""
 
-    def claim(self, now: datetime, lease: timedelta, pages: Collection[str]) -> Action | None:
+    def claim(
+        self, now: datetime, lease: timedelta, pages: Collection[str], kinds: Collection[ActionKind] = EVERY_KIND
+    ) -> Action | None:
         """
         Lease the next action that may be worked on: queued, unknown, or sending with a lapsed lease; due; of one of
-        the pages; the first unsettled one of its aggregate. Resolves come first, then the oldest.
+        the pages and *kinds*; the first unsettled one of its aggregate. Resolves and transitions come first, then the
+        oldest.
         """
         query = (
             select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
             .where(_first_and_workable(), ACTION.c.page.in_(list(pages)))
             .where(ACTION.c.not_before <= now, or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= now))
             .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
+            .where(ACTION.c.kind.in_([kind.value for kind in kinds]) if kinds is not EVERY_KIND else true())
             .limit(1)
             .with_for_update(skip_locked=True)  # SQLite has no such words: there one connection alone claims
         )

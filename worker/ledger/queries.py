@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from worker.core.model import ActionKind, ActionState, Episode, Notice, Phase
+from worker.core.model import ActionKind, ActionState, Episode, Notice, Phase, WindowPhase
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
 from worker.ledger.rows import (
@@ -25,11 +25,14 @@ from worker.ledger.rows import (
     heard_of,
     notice_of,
 )
-from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, SIGNAL
+from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, SIGNAL, WINDOW
 from worker.ports import HistoryLine, Story
 
-_ACTIONS = select(ACTION, EPISODE.c.rule_id, EPISODE.c.number, EPISODE.c.body.label("episode_body")).outerjoin(
-    EPISODE, EPISODE.c.id == ACTION.c.aggregate
+_decided_by: ColumnElement[str] = func.coalesce(EPISODE.c.rule_id, WINDOW.c.plan_id)
+_ACTIONS = (
+    select(ACTION, _decided_by.label("rule_id"), EPISODE.c.number, EPISODE.c.body.label("episode_body"))
+    .outerjoin(EPISODE, EPISODE.c.id == ACTION.c.aggregate)
+    .outerjoin(WINDOW, WINDOW.c.id == ACTION.c.aggregate)
 )
 
 
@@ -44,7 +47,7 @@ class Queries(Part):
         if page:
             query = query.where(ACTION.c.page == page)
         if rule_id:
-            query = query.where(EPISODE.c.rule_id == rule_id)
+            query = query.where(_decided_by == rule_id)
         if since is not None:
             query = query.where(ACTION.c.created_at >= since)
         with self._database.read() as connection:
@@ -63,6 +66,7 @@ class Queries(Part):
         with self._database.read() as connection:
             inbounds = _counts(connection, INBOUND.c.state)
             phases = _counts(connection, EPISODE.c.phase)
+            windows = _counts(connection, WINDOW.c.phase)
             actions = _counts(connection, ACTION.c.state)
             done = _counts(connection, ACTION.c.kind, ACTION.c.state == ActionState.DONE.value)
             events = connection.scalar(select(func.count()).select_from(EVENT)) or 0
@@ -73,6 +77,7 @@ class Queries(Part):
             "events": events,
             "signals_firing": firing,
             **{f"episodes_{phase}": phases.get(phase, 0) for phase in Phase},
+            **{f"windows_{phase}": windows.get(phase, 0) for phase in WindowPhase},
             **{f"actions_{state}": actions.get(state, 0) for state in ActionState},
             **{f"actions_done_{kind}": done.get(kind, 0) for kind in ActionKind},
         }

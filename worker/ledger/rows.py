@@ -26,6 +26,7 @@ from worker.core.model import (
     Severity,
     Signal,
     SignalId,
+    Window,
 )
 from worker.ledger.codec import Form, dump
 from worker.ledger.columns import handle
@@ -37,12 +38,13 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 EVENTS = Form(Event)
 SIGNALS = Form(Signal, without=("version",))
 EPISODES = Form(Episode, without=("members", "actions", "wake_at", "version"))
+WINDOWS = Form(Window, without=("actions", "wake_at", "version"))
 ACTIONS = Form(Action, without=("not_before",))
 ATTEMPTS = Form(Attempt, without=("action_id", "number", "body"))
 
 PENDING, DONE, PARKED, UNPARSED = "pending", "done", "parked", "unparsed"
 
-_URGENT = frozenset({ActionKind.RESOLVE_INCIDENT, ActionKind.COMPLETE_MAINTENANCE})
+_URGENT = frozenset({ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.COMPLETE_MAINTENANCE})
 
 
 def stored_id(signal_id: SignalId) -> SignalId:
@@ -155,6 +157,27 @@ def member_values(episode: Episode, member: Member) -> Values:
 def member_of(row: AnyRow) -> Member:
     """Needs the columns of the member, and ``version`` and ``body`` of its signal."""
     return Member(signal=signal_of(row), joined_at=row.joined_at, cleared=row.cleared)
+
+
+def window_values(window: Window) -> Values:
+    """With the version that it has once it is stored."""
+    return {
+        "id": window.id,
+        "plan_id": window.plan_id,
+        "page": window.page,
+        "phase": window.phase.value,
+        "starts_at": window.starts_at,
+        "ends_at": window.ends_at,
+        "muted_until": window.muted_until,
+        "wake_at": window.wake_at,
+        "version": window.version + 1,
+        "body": WINDOWS.write(window),
+    }
+
+
+def window_of(row: AnyRow, actions: tuple[Action, ...]) -> Window:
+    """Give the whole window."""
+    return WINDOWS.read(row.body, wake_at=row.wake_at, version=row.version, actions=actions)
 
 
 def action_values(action: Action, now: datetime) -> Values:

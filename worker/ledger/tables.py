@@ -126,6 +126,28 @@ class MemberRow(Row, table=True):
     live: bool
 
 
+class WindowRow(Row, table=True):
+    """
+    A maintenance window without its actions. ``wake_at`` and ``version`` stand here alone.
+
+    The table is not called "window", which is a reserved word of SQL.
+    """
+
+    __tablename__ = "maintenance"
+    __table_args__ = (Index(None, "phase", "muted_until"), Index(None, "ends_at"), Index(None, "wake_at"))
+
+    id: str = Field(sa_type=Words, primary_key=True)
+    plan_id: str = Field(sa_type=Words)
+    page: str = Field(sa_type=Words)
+    phase: str = Field(sa_type=Words)
+    starts_at: datetime = Field(sa_type=Utc)
+    ends_at: datetime = Field(sa_type=Utc)
+    muted_until: datetime = Field(sa_type=Utc)
+    wake_at: datetime | None = Field(sa_type=Utc, nullable=True)
+    version: int
+    body: str = Field(sa_type=Text)
+
+
 class ActionRow(Row, table=True):
     """
     One intended write. ``not_before`` stands here alone, and the lease beside it.
@@ -237,6 +259,7 @@ EVENT = _table(EventRow)
 SIGNAL = _table(SignalRow)
 EPISODE = _table(EpisodeRow)
 MEMBER = _table(MemberRow)
+WINDOW = _table(WindowRow)
 ACTION = _table(ActionRow)
 ATTEMPT = _table(AttemptRow)
 DECISION = _table(DecisionRow)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from worker.core.drafts import FAULT_PAUSE, Tick
+from worker.core import drafts, windows
+from worker.core.actions import FAULT_PAUSE
 from worker.core.episodes import decide
-from worker.core.model import Episode, Notice, Severity
+from worker.core.model import Episode, Notice, Severity, Window
 from worker.core.rulebook import RuleBook
+from worker.core.upcoming import Step, steps
+from worker.core.windows import Tick
 from worker.errors import Conflict, LedgerUnavailable
-from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter
+from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter, Windows
 
 CAUSE = "the clock"
+REPLAN = timedelta(minutes=1)
 
 
 class Advance:
@@ -27,9 +31,18 @@ class Advance:
     """
 
     def __init__(
-        self, *, episodes: Episodes, committer: Committer, book: Callable[[], RuleBook], clock: Clock, meter: Meter
+        self,
+        *,
+        episodes: Episodes,
+        windows: Windows,
+        committer: Committer,
+        book: Callable[[], RuleBook],
+        clock: Clock,
+        meter: Meter,
     ) -> None:
         self._episodes = episodes
+        self._windows = windows
+        self._planned = ("", datetime.min.replace(tzinfo=UTC))
         self._committer = committer
         self._book = book
         self._clock = clock
@@ -37,7 +50,8 @@ class Advance:
 
     def run_once(self, limit: int = 100) -> int:
         """
-        Look at the episodes whose time has come.
+        Plan the coming windows, and look at the windows and episodes whose time has come; windows come first, because
+        they mute.
 
         Returns:
             How many moved on; 0: there was no work.
@@ -45,33 +59,69 @@ class Advance:
         Raises:
             LedgerUnavailable: The ledger cannot be read or written now.
         """
-        now = self._clock()
-        due = self._episodes.due(now, limit)
-        return sum(self._advance(episode, now) for episode in due)
+        now, book = self._clock(), self._book()
+        moved = self._plan(book, now)
+        for window in self._windows.due_windows(now, limit):
+            step = Step(window=window, stimulus=Tick(cause=CAUSE))
+            moved += self._commit(window, lambda step=step: move(book, step, now), now)  # type: ignore[misc]
+        for episode in self._episodes.due(now, limit):
+            moved += self._commit(episode, lambda e=episode: tick(book, self._episodes, self._windows, e, now), now)  # type: ignore[misc]
+        return moved
 
-    def _advance(self, episode: Episode, now: datetime) -> bool:
+    def _plan(self, book: RuleBook, now: datetime) -> int:
+        """Bring the ledger's windows up to the rules, when these changed, and every minute."""
+        rules, at = self._planned
+        if rules == book.rules.hash and at <= now < at + REPLAN:
+            return 0
+        known = self._windows.windows(now)
+        due = steps(book.rules.maintenance, known, now)
+        moved = sum(self._commit(step.window, lambda step=step: move(book, step, now), now) for step in due)  # type: ignore[misc]
+        self._planned = (book.rules.hash, now)
+        return moved
+
+    def _commit(self, subject: Episode | Window, decided: Callable[[], Commit], now: datetime) -> bool:
         try:
-            self._committer.commit(self._decided(episode, now))
+            commit = self._decided(subject, decided, now)
+            if subject.version and [*commit.windows] == [subject]:
+                return False
+            self._committer.commit(commit)
         except Conflict:
             self._meter.count("conflicts", step="advance")
             return False
         return True
 
-    def _decided(self, episode: Episode, now: datetime) -> Commit:
+    def _decided(self, subject: Episode | Window, decided: Callable[[], Commit], now: datetime) -> Commit:
         try:
-            return tick(self._book(), self._episodes, episode, now)
+            return decided()
         except LedgerUnavailable:
             raise
         except Exception as bug:
             self._meter.count("faults", step="advance")
-            return _put_off(episode, f"internal fault: {type(bug).__name__}", now)
+            return _put_off(subject, f"internal fault: {type(bug).__name__}", now)
 
 
-def tick(book: RuleBook, episodes: Episodes, episode: Episode, now: datetime) -> Commit:
+def move(book: RuleBook, step: Step, now: datetime) -> Commit:
+    """Decide what time, or its entry, does to one maintenance window."""
+    before = step.window
+    context = book.window_context(before)
+    verdict = windows.decide(before, step.stimulus, replace(context, plan=None) if step.gone else context, now)
+    after = verdict.window
+    cause = CAUSE if isinstance(step.stimulus, Tick) else "the rules"
+    return Commit(
+        now=now,
+        windows=[after],
+        actions=verdict.actions,
+        decisions=[Decision(aggregate=after.id, at=now, cause=cause, text=text) for text in verdict.log],
+        notices=verdict.notices,
+        wakes=[("", after.page)] if windows.unmutes(before, after) else [],
+    )
+
+
+def tick(book: RuleBook, episodes: Episodes, maintenance: Windows, episode: Episode, now: datetime) -> Commit:
     """Decide what time does to one episode."""
     rule = book.followed_by(episode, episodes.revision)
-    context = book.context(rule, episode.page, episodes.live)
-    verdict = decide(episode, Tick(cause=CAUSE), context, now)
+    context = book.context(rule, episode.page, episodes.live, maintenance.muting(now))
+    verdict = decide(episode, drafts.Tick(cause=CAUSE), context, now)
     after = verdict.episode or episode
     return Commit(
         now=now,
@@ -84,11 +134,13 @@ def tick(book: RuleBook, episodes: Episodes, episode: Episode, now: datetime) ->
     )
 
 
-def _put_off(episode: Episode, why: str, now: datetime) -> Commit:
-    """A fault of ours must not keep the other episodes from their time: tell it once, and look at this one later."""
-    notice = Notice(code="internal_fault", subject=episode.id, text=why, severity=Severity.ERROR)
+def _put_off(subject: Episode | Window, why: str, now: datetime) -> Commit:
+    """A fault of ours must not keep the others from their time: tell it once, and look at this one later."""
+    notice = Notice(code="internal_fault", subject=subject.id, text=why, severity=Severity.ERROR)
+    later = replace(subject, fault=why, wake_at=now + FAULT_PAUSE)
     return Commit(
         now=now,
-        episodes=[replace(episode, fault=why, wake_at=now + FAULT_PAUSE)],
-        notices=[] if episode.fault == why else [notice],
+        episodes=[later] if isinstance(later, Episode) else [],
+        windows=[later] if isinstance(later, Window) else [],
+        notices=[] if subject.fault == why else [notice],
     )

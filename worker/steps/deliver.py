@@ -8,11 +8,14 @@ guessed: a create is sent again under its key, an update is looked for on the pa
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from worker.core.drafts import begin
+from worker.core import windows
+from worker.core.actions import begin
+from worker.core.drafts import Verdict
 from worker.core.episodes import decide
 from worker.core.model import (
     Action,
@@ -27,11 +30,14 @@ from worker.core.model import (
     RemoteUpdate,
     Request,
     Result,
+    Window,
+    WindowStatus,
 )
 from worker.core.retry import BREAKER
 from worker.core.rulebook import RuleBook
+from worker.core.windows import WindowVerdict
 from worker.errors import Conflict, EvaluationFailed, ProviderUnavailable
-from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter, Outbox, Provider
+from worker.ports import EVERY_KIND, Clock, Commit, Committer, Decision, Episodes, Meter, Outbox, Provider, Windows
 
 LEASE = timedelta(seconds=90)
 """Longer than a read and a write may take together; after it another worker may look at the action."""
@@ -45,6 +51,9 @@ CLOCKS_APART = timedelta(seconds=10)
 
 FIRST_PAUSE = timedelta(seconds=5)
 MOST_CONFLICTS = 20
+
+LOOKED_FOR = (ActionKind.OPEN_INCIDENT, ActionKind.SCHEDULE_MAINTENANCE)
+"""Creates whose object stays on the page for a while, so that it can be found there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,7 @@ class Deliver:
     """
     Args:
         channels: Our page names to their channels; what is not here is never claimed.
+        kinds: Nothing else is claimed.
     """
 
     def __init__(
@@ -73,20 +83,24 @@ class Deliver:
         *,
         outbox: Outbox,
         episodes: Episodes,
+        windows: Windows,
         committer: Committer,
         channels: Callable[[], Mapping[str, Channel]],
         book: Callable[[], RuleBook],
         clock: Clock,
         meter: Meter,
+        kinds: Collection[ActionKind] = EVERY_KIND,
         checkpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._outbox = outbox
         self._episodes = episodes
+        self._windows = windows
         self._committer = committer
         self._channels = channels
         self._book = book
         self._clock = clock
         self._meter = meter
+        self._kinds = kinds
         self._checkpoint = checkpoint
 
     def run_once(self) -> bool:
@@ -100,7 +114,7 @@ class Deliver:
             LedgerUnavailable: The ledger cannot be read or written now.
         """
         channels = self._channels()
-        claimed = self._outbox.claim(self._clock(), LEASE, channels)
+        claimed = self._outbox.claim(self._clock(), LEASE, channels, self._kinds)
         if claimed is None:
             return False
         self._checkpoint("claimed")
@@ -139,6 +153,10 @@ class Deliver:
             if stranger is not None:
                 self._settle(action, self._outcome(action, Result.PERSON, f"update {stranger} is not ours"))
                 return
+            if action.content.window_status and shown.automate:
+                # Two drivers would post every transition twice.
+                self._settle(action, self._outcome(action, Result.PERSON, "the page moves this window by itself"))
+                return
             baseline = tuple(update.id for update in shown.updates)
         try:
             request = channel.provider.request(action, directory)
@@ -149,14 +167,14 @@ class Deliver:
 
     def _in_the_way(self, action: Action, channel: Channel, directory: Directory) -> bool:
         """Whether the page already settles the question, so that nothing is to be sent."""
-        if action.kind is not ActionKind.OPEN_INCIDENT:
+        if action.kind not in LOOKED_FOR:
             return False
-        ongoing = channel.provider.ongoing(directory)
+        ongoing = _listed(action, channel.provider, directory)
         echo = self._own_echo(action, ongoing)
         if echo is not None:
             self._settle(action, self._bound(action, echo))
             return True
-        foreign = None if action.bypass_existing else self._foreign(action, ongoing, directory)
+        foreign = None if action.bypass_existing or action.kind.of_window else self._foreign(action, ongoing, directory)
         if foreign is not None:
             outcome = self._outcome(action, Result.FOREIGN, f"`{foreign.name}` is open on the page")
             self._settle(action, replace(outcome, foreign=foreign.id))
@@ -198,9 +216,9 @@ class Deliver:
         return None
 
     def _attempt(self, action: Action, channel: Channel, request: Request, baseline: tuple[str, ...]) -> None:
-        episode = self._episodes.get(action.aggregate)
-        current = _find(episode, action.id)
-        if episode is None or current is None or current.state is not action.state:
+        subject = self._subject(action)
+        current = _find(subject, action.id)
+        if subject is None or current is None or current.state is not action.state:
             return
         now = self._clock()
         sending = begin(current, now)
@@ -214,9 +232,7 @@ class Deliver:
             baseline=baseline,
         )
         self._checkpoint("before_intent")
-        self._committer.commit(
-            Commit(now=now, episodes=[_with(episode, sending)], actions=[sending], attempts=[attempt])
-        )
+        self._committer.commit(Commit(now=now, actions=[sending], attempts=[attempt], **_kept(_with(subject, sending))))
         self._checkpoint("after_intent")
         outcome = channel.provider.send(sending, request)
         self._checkpoint("after_send")
@@ -229,7 +245,7 @@ class Deliver:
 
     def _judged(self, action: Action, outcome: Outcome, sent_at: datetime, channel: Channel) -> Outcome:
         """A key that was used before may bring back an incident that is over: a person must look at that."""
-        if outcome.result is not Result.DONE or action.kind is not ActionKind.OPEN_INCIDENT or action.attach_to:
+        if outcome.result is not Result.DONE or action.kind not in LOOKED_FOR or action.attach_to:
             return outcome
         older = outcome.published_at is not None and outcome.published_at < sent_at - CLOCKS_APART
         if not older and not outcome.differences and action.sends == 1:
@@ -238,9 +254,9 @@ class Deliver:
             shown = channel.provider.show(outcome.remote_id, action.kind)
         except ProviderUnavailable as unavailable:
             return self._outcome(action, Result.UNKNOWN, f"taken, but by which incident is not known: {unavailable}")
-        if shown is not None and shown.status == IncidentStatus.RESOLVED:
-            return self._outcome(action, Result.REPLAYED, f"incident {outcome.remote_id} says it, but is resolved")
-        return outcome
+        if shown is not None and shown.status in (IncidentStatus.RESOLVED, WindowStatus.COMPLETE):
+            return self._outcome(action, Result.REPLAYED, f"{outcome.remote_id} says it, but is over")
+        return replace(outcome, window=_window_status(shown)) if shown and action.kind.of_window else outcome
 
     # -- after an unknown outcome
 
@@ -250,8 +266,8 @@ class Deliver:
         if action.attach_to or not attempts:
             self._read_back(action, channel)
             return
-        if action.kind is ActionKind.OPEN_INCIDENT:
-            echo = self._own_echo(action, channel.provider.ongoing(channel.directory()))
+        if action.kind in LOOKED_FOR:
+            echo = self._own_echo(action, _listed(action, channel.provider, channel.directory()))
             if echo is not None:
                 self._settle(action, self._bound(action, echo))
                 return
@@ -266,6 +282,9 @@ class Deliver:
         if shown is None:
             self._settle(action, self._outcome(action, Result.REFUSED, "the page has no such object any more"))
             return
+        if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
+            self._settle(action, self._rescheduled(action, shown, attempts, channel))
+            return
         known = self._outbox.own_updates(remote_id).union(*(attempt.baseline for attempt in attempts))
         new = [update for update in shown.updates if update.id not in known]
         ours = next((update for update in new if _bears(action, update)), None)
@@ -278,6 +297,15 @@ class Deliver:
             self._settle(action, self._outcome(action, Result.PERSON, f"update {new[0].id} is not ours"))
         else:
             self._settle(action, self._missing(action, attempts, channel))
+
+    def _rescheduled(
+        self, action: Action, shown: RemoteIncident, attempts: Sequence[Attempt], channel: Channel
+    ) -> Outcome:
+        """A change of times leaves no update; what begins is moved at its end only."""
+        ends = shown.ends_at == action.content.ends_at
+        if ends and (shown.starts_at == action.content.starts_at or shown.status == WindowStatus.IN_PROGRESS):
+            return replace(self._outcome(action, Result.DONE, "found on the page"), remote_id=shown.id)
+        return self._missing(action, attempts, channel)
 
     def _missing(self, action: Action, attempts: Sequence[Attempt], channel: Channel) -> Outcome:
         now = self._clock()
@@ -303,18 +331,27 @@ class Deliver:
         outcome = self._outcome(action, Result.DONE, "found on the page")
         update = next((u for u in echo.updates if _bears(action, u)), None)
         return replace(
-            outcome, remote_id=echo.id, update_id=update.id if update else "", published_at=echo.published_at
+            outcome,
+            remote_id=echo.id,
+            update_id=update.id if update else "",
+            published_at=echo.published_at,
+            window=_window_status(echo),
         )
+
+    def _subject(self, action: Action) -> Episode | Window | None:
+        if action.kind.of_window:
+            return self._windows.window(action.aggregate)
+        return self._episodes.get(action.aggregate)
 
     def _settle(self, action: Action, outcome: Outcome, attempt: Attempt | None = None) -> None:
         """Decide on the outcome and store it; whatever else changed meanwhile, an outcome is never lost."""
         attempts = [attempt] if attempt else self._left_open(action, outcome)
         for _ in range(MOST_CONFLICTS):
-            episode = self._episodes.get(action.aggregate)
-            if episode is None or _find(episode, action.id) is None:
+            subject = self._subject(action)
+            if subject is None or _find(subject, action.id) is None:
                 return
             try:
-                self._committer.commit(self._decided(episode, action, outcome, attempts))
+                self._committer.commit(self._decided(subject, action, outcome, attempts))
             except Conflict:
                 self._meter.count("conflicts", step="deliver")
                 continue
@@ -332,25 +369,39 @@ class Deliver:
             if a.result in (None, Result.UNKNOWN)
         ]
 
-    def _decided(self, episode: Episode, action: Action, outcome: Outcome, attempts: Sequence[Attempt]) -> Commit:
+    def _decided(
+        self, subject: Episode | Window, action: Action, outcome: Outcome, attempts: Sequence[Attempt]
+    ) -> Commit:
         now = self._clock()
-        book = self._book()
-        rule = book.followed_by(episode, self._episodes.revision)
-        context = book.context(rule, episode.page, self._episodes.live)
-        verdict = decide(episode, outcome, context, now)
-        after = verdict.episode or episode
+        decided: Commit
+        verdict: Verdict | WindowVerdict
+        if isinstance(subject, Window):
+            verdict, decided = self._window(subject, outcome, now)
+        else:
+            verdict, decided = self._episode(subject, outcome, now)
         cause = f"outcome of {action.id}"
         shown = [replace(a, detail="; ".join(filter(None, (a.detail, *outcome.differences)))) for a in attempts]
-        return Commit(
-            now=now,
-            episodes=[after],
+        return replace(
+            decided,
             actions=_with_update_id(verdict.actions, outcome),
             attempts=shown,
-            decisions=[Decision(aggregate=episode.id, at=now, cause=cause, text=text) for text in verdict.log],
+            decisions=[Decision(aggregate=subject.id, at=now, cause=cause, text=text) for text in verdict.log],
             notices=verdict.notices,
-            wakes=book.woken(episode, after),
-            revisions=book.revision(after.rule_hash),
         )
+
+    def _episode(self, episode: Episode, outcome: Outcome, now: datetime) -> tuple[Verdict, Commit]:
+        book = self._book()
+        rule = book.followed_by(episode, self._episodes.revision)
+        context = book.context(rule, episode.page, self._episodes.live, self._windows.muting(now))
+        verdict = decide(episode, outcome, context, now)
+        after = verdict.episode or episode
+        wakes, revisions = book.woken(episode, after), book.revision(after.rule_hash)
+        return verdict, Commit(now=now, episodes=[after], wakes=wakes, revisions=revisions)
+
+    def _window(self, window: Window, outcome: Outcome, now: datetime) -> tuple[WindowVerdict, Commit]:
+        verdict = windows.decide(window, outcome, self._book().window_context(window), now)
+        wakes = [("", window.page)] if windows.unmutes(window, verdict.window) else []
+        return verdict, Commit(now=now, windows=[verdict.window], wakes=wakes)
 
 
 def _pause(waited: timedelta) -> timedelta:
@@ -362,12 +413,25 @@ def _with_update_id(actions: Sequence[Action], outcome: Outcome) -> Sequence[Act
     return [replace(a, update_id=outcome.update_id) if a.id == outcome.action_id else a for a in actions]
 
 
-def _find(episode: Episode | None, action_id: str) -> Action | None:
-    return next((a for a in episode.actions if a.id == action_id), None) if episode else None
+def _find(subject: Episode | Window | None, action_id: str) -> Action | None:
+    return next((a for a in subject.actions if a.id == action_id), None) if subject else None
 
 
-def _with(episode: Episode, action: Action) -> Episode:
-    return replace(episode, actions=tuple(action if a.id == action.id else a for a in episode.actions))
+def _with(subject: Episode | Window, action: Action) -> Episode | Window:
+    return replace(subject, actions=tuple(action if a.id == action.id else a for a in subject.actions))
+
+
+def _kept(subject: Episode | Window) -> dict[str, Any]:
+    """Say where a commit keeps it."""
+    return {"windows": [subject]} if isinstance(subject, Window) else {"episodes": [subject]}
+
+
+def _listed(action: Action, provider: Provider, directory: Directory) -> Sequence[RemoteIncident]:
+    return provider.windows(directory) if action.kind.of_window else provider.ongoing(directory)
+
+
+def _window_status(shown: RemoteIncident) -> WindowStatus | None:
+    return WindowStatus(shown.status) if shown.status in list(WindowStatus) else None
 
 
 def _normal(text: str) -> str:
@@ -375,13 +439,15 @@ def _normal(text: str) -> str:
 
 
 def _bears(action: Action, update: RemoteUpdate) -> bool:
-    status = action.content.incident_status
+    status = action.content.incident_status or action.content.window_status
     same_status = status is None or update.status == status
     return same_status and _normal(update.message) == _normal(action.content.message)
 
 
 def _echoes(action: Action, incident: RemoteIncident) -> bool:
-    """Whether an incident of the page bears an open's name and text."""
-    if action.kind is not ActionKind.OPEN_INCIDENT or _normal(incident.name) != _normal(action.content.title):
+    """Whether the page's object bears a create's name and text; a window, whose texts recur, its name and times."""
+    if action.kind not in LOOKED_FOR or _normal(incident.name) != _normal(action.content.title):
         return False
+    if incident.starts_at is not None:
+        return (incident.starts_at, incident.ends_at) == (action.content.starts_at, action.content.ends_at)
     return any(_bears(action, update) for update in incident.updates)

@@ -27,6 +27,7 @@ from worker.core.model import (
     Signal,
     SignalId,
     Status,
+    Window,
     episode_key,
 )
 from worker.core.rulebook import RuleBook
@@ -43,6 +44,7 @@ from worker.ports import (
     Inbox,
     Meter,
     Statement,
+    Windows,
 )
 
 MOST_CONFLICTS = 5
@@ -63,6 +65,7 @@ class React:
         *,
         inbox: Inbox,
         episodes: Episodes,
+        windows: Windows,
         committer: Committer,
         book: Callable[[], RuleBook],
         normalise: Normalise,
@@ -71,6 +74,7 @@ class React:
     ) -> None:
         self._inbox = inbox
         self._episodes = episodes
+        self._windows = windows
         self._committer = committer
         self._book = book
         self._normalise = normalise
@@ -106,7 +110,8 @@ class React:
 
     def _fold_and_commit(self, batch: Sequence[Inbound]) -> None:
         for remaining in reversed(range(MOST_CONFLICTS)):
-            fold = Fold(self._book(), self._episodes, self._clock())
+            now = self._clock()
+            fold = Fold(self._book(), self._episodes, now, self._windows.muting(now))
             fold.take([(inbound, self._read(inbound)) for inbound in batch])
             try:
                 self._committer.commit(fold.commit())
@@ -152,11 +157,13 @@ class Fold:
         book: The rules in force.
         ledger: Read once per batch, in a few queries.
         now: Aware, UTC.
+        muting: The maintenance windows that mute.
     """
 
     book: RuleBook
     ledger: Episodes
     now: datetime
+    muting: Sequence[Window] = ()
     events: int = 0
     _signals: dict[SignalId, Signal] = field(default_factory=dict)
     _changed_signals: dict[SignalId, Signal] = field(default_factory=dict)
@@ -315,7 +322,7 @@ class Fold:
         rule = self.book.followed_by(line.episode, self.ledger.revision) if line.episode else None
         if line.episode is None or not line.episode.phase.live:
             rule = self.book.current(line.rule_identity) or rule
-        context = self.book.context(rule, line.page, self._live)
+        context = self.book.context(rule, line.page, self._live, self.muting)
         heard = HeardStatements(items=items, cause=cause)
         verdict = decide(line.episode, heard, context, self.now, key=line.key, group=line.group)
         self._accept(line, verdict, cause)

@@ -213,7 +213,7 @@ def test_an_episode_that_yields_waits_and_then_opens_if_still_true() -> None:
 
 def test_a_muted_component_keeps_its_episode_back_until_the_window_is_over() -> None:
     t = Transcript(rule_of(hold="3m")).fires()
-    t.context = replace(t.context, muted=frozenset({"checkout"}), muted_until=t.now.replace(hour=11, minute=10))
+    t.context = replace(t.context, muted={"checkout": t.now.replace(hour=11, minute=10)})
     t.passes("2h")
     assert t.said == ["70m open open mails"]
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from worker.core.drafts import Context, Heard, Item, Stimulus, Tick, begin
+from worker.core.actions import begin
+from worker.core.drafts import Context, Heard, Item, Stimulus, Tick
 from worker.core.episodes import decide
 from worker.core.model import (
     Action,

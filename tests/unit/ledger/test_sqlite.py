@@ -374,7 +374,13 @@ def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
 
 
 WHOLE_TABLES_READ = {
-    "totals": {"SCAN inbound", "SCAN episode", "SCAN action", "SCAN event"},  # counts, over covering indexes
+    "totals": {
+        "SCAN inbound",
+        "SCAN episode",
+        "SCAN action",
+        "SCAN event",
+        "SCAN maintenance",
+    },  # counts, over covering indexes
     "history": {"SCAN action"},  # in order of time, up to the limit
     "notices": {"SCAN notice"},  # in order of time, up to the limit
 }
@@ -408,6 +414,11 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
         "next_wake": ledger.next_wake,
         "live": lambda: ledger.live(["a", "b"], "page"),
         "revision": lambda: ledger.revision("h"),
+        "window": lambda: ledger.window("page/db@2026"),
+        "windows": lambda: ledger.windows(NOW),
+        "muting": lambda: ledger.muting(NOW),
+        "due_windows": lambda: ledger.due_windows(NOW, 10),
+        "next_window_wake": ledger.next_window_wake,
         "pending": lambda: ledger.pending(10),
         "claim": lambda: ledger.claim(NOW, MINUTE, ["page", "other"]),
         "release": lambda: ledger.release("rule@page#1/1", NOW),

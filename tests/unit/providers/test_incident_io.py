@@ -28,6 +28,7 @@ from worker.core.model import (
     PublishMode,
     Request,
     Result,
+    WindowStatus,
 )
 from worker.core.ruleset import ComponentRef, PageConfig
 from worker.errors import ConfigError, EvaluationFailed, ProviderUnavailable
@@ -227,6 +228,13 @@ EXPECTED: Mapping[ActionKind, tuple[str, str, Any]] = {
 @pytest.mark.parametrize("kind", ActionKind)
 def test_each_action_is_this_request(kind: ActionKind) -> None:
     assert sent(action(kind)) == EXPECTED[kind]
+
+
+def test_a_window_may_be_created_in_progress(oracle: Callable[[str, str], Any]) -> None:
+    it = saying(ActionKind.SCHEDULE_MAINTENANCE, window_status=WindowStatus.IN_PROGRESS)
+    method, target, body = EXPECTED[ActionKind.SCHEDULE_MAINTENANCE]
+    assert sent(it) == (method, target, {**body, "maintenance_status": "maintenance_in_progress"})
+    assert oracle(method, target).from_dict(sent(it)[2]).to_dict() == sent(it)[2]
 
 
 def test_an_attached_open_is_an_update_without_a_key() -> None:

@@ -132,6 +132,7 @@ class Rig:
         self.use(rules or rule())
         common: dict[str, Any] = {
             "episodes": self.ledger,
+            "windows": self.ledger,
             "committer": self.committer,
             "book": lambda: self.book,
             "clock": self.clock,
@@ -251,7 +252,7 @@ class Rig:
         end = self.now + (length if isinstance(length, timedelta) else minutes(length))
         self.settles()
         for _ in range(2000):
-            ahead = [at for at in (self.ledger.next_wake(), self.ledger.next_due(self.now)) if at and at > self.now]
+            ahead = [at for at in self._alarms() if at and at > self.now]
             at = min(ahead, default=end)
             if at > end or not ahead:
                 break
@@ -261,6 +262,9 @@ class Rig:
             raise AssertionError("there is always something to do")
         self.now = end
         return self.settles()
+
+    def _alarms(self) -> list[datetime | None]:
+        return [self.ledger.next_wake(), self.ledger.next_window_wake(), self.ledger.next_due(self.now)]
 
     # -- what can be seen
 

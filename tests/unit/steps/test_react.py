@@ -505,7 +505,7 @@ def test_a_rule_yields_to_a_renamed_rule(make: Make) -> None:
 
 def test_deciding_what_is_decided_already_changes_nothing(make: Make) -> None:
     rig = make(rule(hold="3m")).fires()
-    commit = tick(rig.book, rig.ledger, rig.episode(), rig.now)
+    commit = tick(rig.book, rig.ledger, rig.ledger, rig.episode(), rig.now)
     assert (commit.actions, commit.decisions, commit.notices) == ((), [], ())
     assert commit.episodes == [rig.episode()]
     assert Tick().cause == "the clock"

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from worker.core.model import Action, RemoteIncident, RemoteUpdate, Request
+from worker.core.model import Action, RemoteIncident, RemoteUpdate, Request, WindowStatus
 from worker.providers._text import plain, tidy
 from worker.providers.incident_io import reading
-from worker.providers.incident_io.vocabulary import Form, Verb, form_of, target_of
+from worker.providers.incident_io.vocabulary import WINDOW, Form, Verb, form_of, target_of
 
 Sent = Mapping[str, Any]
 
@@ -27,6 +27,7 @@ class Echo:
     remote_id: str
     update_id: str = ""
     published_at: datetime | None = None
+    window: WindowStatus | None = None
     differences: tuple[str, ...] = ()
 
 
@@ -56,12 +57,18 @@ def _of_create(form: Form, sent: Sent, _target: str, told: reading.Json) -> Echo
         remote_id=shown.id,
         update_id=post.id if post else "",
         published_at=shown.published_at,
+        window=window_status(shown) if form.thing is WINDOW else None,
         differences=_differences(
             ("name", sent["name"], shown.name),
             ("status", last[form.thing.status], shown.status),
             ("message", last["message"], post.message if post else ""),
         ),
     )
+
+
+def window_status(shown: RemoteIncident) -> WindowStatus | None:
+    """Give the status of a window; None where it is a word that we do not know."""
+    return WindowStatus(shown.status) if shown.status in list(WindowStatus) else None
 
 
 def _our_post(shown: RemoteIncident, message: str) -> RemoteUpdate | None:

@@ -76,7 +76,7 @@ class _Draft:
         return {
             **self._created(),
             **self._times(),
-            self.form.thing.status: self.form.status,
+            self.form.thing.status: self.action.content.window_status or self.form.status,
             "affected_component_ids": sorted(self._statuses(affected)),
             "automate_maintenance_status": self.action.content.automate,
         }

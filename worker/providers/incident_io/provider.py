@@ -106,6 +106,7 @@ class IncidentIo:
             remote_id=shown.remote_id,
             update_id=shown.update_id,
             published_at=shown.published_at,
+            window=shown.window,
             differences=shown.differences,
         )
 

@@ -19,7 +19,7 @@ from worker.providers._components import Availability, ListedComponent, ListedPa
 from worker.providers._outcomes import Answer
 from worker.providers._text import plain
 from worker.providers.incident_io.payloads import usable_id
-from worker.providers.incident_io.vocabulary import Thing
+from worker.providers.incident_io.vocabulary import WINDOW, Thing
 
 Json = Mapping[str, Any]
 
@@ -104,9 +104,13 @@ def update(data: Json, thing: Thing) -> RemoteUpdate:
 
 
 def incident(data: Json, thing: Thing) -> RemoteIncident:
-    """Read an incident or window; updates oldest first, and every component that it ever touched."""
+    """
+    Read an incident or window; updates oldest first, and every component that it ever touched. The times of a window
+    stand nowhere but in the periods of its components.
+    """
     posts = records(data, "updates")
     updates = sorted((update(post, thing) for post in posts), key=lambda each: each.published_at or _NEVER)
+    periods = children(data, thing.impacts) if thing is WINDOW else []
     touched = [*children(data, thing.impacts), *(one for post in posts for one in children(post, "component_statuses"))]
     return RemoteIncident(
         id=identity(data),
@@ -115,6 +119,9 @@ def incident(data: Json, thing: Thing) -> RemoteIncident:
         updates=tuple(updates),
         component_ids=frozenset(filter(None, (text(one, "component_id") for one in touched))),
         published_at=time(data, "published_at"),
+        starts_at=min(filter(None, (time(one, "start_at") for one in periods)), default=None),
+        ends_at=max(filter(None, (time(one, "end_at") for one in periods)), default=None),
+        automate=data.get("automate_maintenance_status") is True,
     )
 
 

@@ -143,6 +143,23 @@ def upgrade() -> None:
     op.create_index("ix_signal_firing", "signal", ["firing"])
     op.create_index("ix_signal_source_scope_firing", "signal", ["source", "scope", "firing"])
     op.create_table(
+        "maintenance",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("plan_id", sa.Text(), nullable=False),
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("phase", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("muted_until", sa.BigInteger(), nullable=False),
+        sa.Column("wake_at", sa.BigInteger(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_maintenance"),
+    )
+    op.create_index("ix_maintenance_ends_at", "maintenance", ["ends_at"])
+    op.create_index("ix_maintenance_phase_muted_until", "maintenance", ["phase", "muted_until"])
+    op.create_index("ix_maintenance_wake_at", "maintenance", ["wake_at"])
+    op.create_table(
         "attempt",
         sa.Column("action_id", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),

@@ -1,0 +1,91 @@
+"""Real time, real processes: a window starts and completes within two seconds of its times, also after a crash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Running, until, worker, write_rules
+from worker.sandbox import SandboxServer
+
+ENTRY = """
+maintenance:
+  - id: db
+    page: main
+    components: [checkout]
+    title: Database maintenance
+    starts: {starts:%Y-%m-%dT%H:%M:%S}
+    timezone: UTC
+    duration: {seconds}s
+    announce: {{before: 1h, text: Coming.}}
+    start: {{text: It began.}}
+    complete: {{text: It is over.}}
+"""
+
+
+@pytest.fixture
+def page() -> Iterator[SandboxServer]:
+    """A page to watch."""
+    with SandboxServer() as server:
+        yield server
+
+
+def _rules(folder: Path, page: SandboxServer, starts: datetime, seconds: int) -> Path:
+    rules = write_rules(folder, page.url)
+    with (rules / "rules.yaml").open("a") as file:
+        file.write(ENTRY.format(starts=starts, seconds=seconds))
+    return rules
+
+
+def _soon(seconds: float) -> datetime:
+    """A whole second, so many ahead."""
+    ahead = datetime.now(UTC) + timedelta(seconds=seconds)  # noqa: TID251  (real time)
+    return ahead.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _said(page: SandboxServer) -> list[tuple[str, datetime]]:
+    (window,) = page.state.maintenances.shelf.all() or (None,)
+    return [(update.status, update.published_at) for update in window.updates] if window else []
+
+
+def _lateness(page: SandboxServer, index: int, due: datetime) -> float:
+    return (_said(page)[index][1] - due).total_seconds()
+
+
+def test_a_window_starts_and_completes_within_two_seconds_of_its_times(page: SandboxServer, tmp_path: Path) -> None:
+    starts = _soon(5)
+    with worker(_rules(tmp_path / "rules", page, starts, 3), tmp_path / "ledger.db") as run:
+        until(lambda: len(_said(page)) == 3, "completed")
+        assert run.terminate() == 0
+    statuses = [status for status, _ in _said(page)]
+    assert statuses == ["maintenance_scheduled", "maintenance_in_progress", "maintenance_complete"]
+    assert 0 <= _lateness(page, 1, starts) < 2
+    assert 0 <= _lateness(page, 2, starts + timedelta(seconds=3)) < 2
+
+
+def test_a_worker_that_was_killed_across_the_start_catches_up(page: SandboxServer, tmp_path: Path) -> None:
+    starts = _soon(5)
+    rules = _rules(tmp_path / "rules", page, starts, 8)
+    with worker(rules, tmp_path / "ledger.db") as run:
+        until(lambda: len(_said(page)) == 1, "announced")
+        run.kill()
+    _sleep_until(starts + timedelta(seconds=1))
+    assert len(_said(page)) == 1
+    with worker(rules, tmp_path / "ledger.db") as run:
+        until(lambda: len(_said(page)) == 3, "completed")
+        _stays(run)
+    assert [status for status, _ in _said(page)][1:] == ["maintenance_in_progress", "maintenance_complete"]
+    assert 0 <= _lateness(page, 2, starts + timedelta(seconds=8)) < 2
+
+
+def _sleep_until(at: datetime) -> None:
+    until(lambda: datetime.now(UTC) >= at, "the start")  # noqa: TID251  (real time)
+
+
+def _stays(run: Running) -> None:
+    time.sleep(0.3)  # what is posted twice would come right after
+    assert run.terminate() == 0
