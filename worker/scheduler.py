@@ -57,11 +57,15 @@ class Loop:
 
     def stop(self, timeout: float) -> bool:
         """Let the round that runs finish, then end; say whether it did within *timeout* seconds."""
-        self._ended.set()
-        self._bell.set()
+        self.end()
         if self._thread.is_alive():
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """Begin no further round; do not wait for the one that runs."""
+        self._ended.set()
+        self._bell.set()
 
     @property
     def alive(self) -> bool:

@@ -90,19 +90,16 @@ def test_sigterm_lets_a_write_that_is_on_its_way_finish(page: SandboxServer, tmp
     assert (totals["actions_done"], totals["actions_sending"], totals["actions_unknown"]) == (1, 0, 0)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="loops that are not asked to end yet begin new writes while others are waited for"
-)
 def test_no_write_begins_after_sigterm(page: SandboxServer, tmp_path: Path) -> None:
     rules, ledger = write_rules(tmp_path / "rules", page.url), tmp_path / "ledger.db"
     page.faults.next("POST", "", *[slow(1.5)] * 8)
     with worker(rules, ledger) as run:
         post(run.url, storm(8))
-        until(lambda: page.state.live_writes == 4, "four writes on their way")
+        until(lambda: page.state.live_writes == 3, "three writes on their way; one thread is kept for windows")
         assert run.terminate() == 0
-    assert len(page.state.incidents.shelf.all()) == 4
+    assert len(page.state.incidents.shelf.all()) == 3
     totals = known(ledger)
-    assert (totals["actions_done"], totals["actions_queued"]) == (4, 4)
+    assert (totals["actions_done"], totals["actions_queued"]) == (3, 5)
 
 
 def test_an_end_does_not_wait_for_a_page_that_never_answers_and_the_next_start_settles_it(
@@ -243,11 +240,7 @@ def test_a_page_that_is_unreachable_at_the_start_keeps_it_unready_but_taking_web
     "asked",
     [
         pytest.param(True, id="with an action that waits"),
-        pytest.param(
-            False,
-            id="with nothing to do",
-            marks=pytest.mark.xfail(strict=True, reason="a page is asked again only where an action waits for it"),
-        ),
+        pytest.param(False, id="with nothing to do"),
     ],
 )
 def test_a_page_that_comes_back_makes_it_ready(asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

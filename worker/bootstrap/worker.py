@@ -4,6 +4,7 @@ The pipeline with its threads: one worker, built from settings, started and stop
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -175,6 +176,7 @@ class Worker:
         # One is kept for windows, so that a storm of incidents makes no window late.
         self._moving = Loop("deliver-windows", self._timed("deliver", self._transitions.run_once), poll)
         self._delivering = [*loops, *([self._moving] if self.settings.deliver_threads > 1 else [])]
+        self._asking = Loop("pages", self._ask_pages, DIRECTORY_RETRY.total_seconds())
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
@@ -207,6 +209,17 @@ class Worker:
             return worked
 
         return round_of_work
+
+    @property
+    def _loops(self) -> Sequence[Loop]:
+        return (self._reacting, *self._delivering, self._asking)
+
+    def _ask_pages(self) -> None:
+        """Resolve the pages that could not be resolved so far, also while nothing is to be delivered."""
+        for directory in self._directories.values():
+            if directory.wrong:
+                with contextlib.suppress(ProviderUnavailable):
+                    directory()
 
     def _arrived(self) -> int:
         return self._hooks.received
@@ -251,8 +264,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the threads."""
-        self._reacting.start()
-        for loop in self._delivering:
+        for loop in self._loops:
             loop.start()
         self._alarm.start()
         self._advance_all()
@@ -261,10 +273,10 @@ class Worker:
         """Finish what runs, within about 15 s, and close the ledger."""
         self._draining = True
         self._alarm.stop()
-        self._reacting.stop(DRAIN_S)
-        for loop in self._delivering:
-            loop.ring()
-        ended = [loop.stop(DRAIN_S) for loop in self._delivering]
+        for loop in self._loops:
+            loop.end()
+        until = time.monotonic() + DRAIN_S
+        ended = [loop.stop(max(0.0, until - time.monotonic())) for loop in self._loops]
         if not all(ended):
             LOG.warning("a write was still on its way; the next start settles it")
         self.ledger.close()
@@ -277,7 +289,7 @@ class Worker:
 
     def alive(self) -> Mapping[str, str]:
         """Name what only a restart would mend."""
-        loops = {loop.name: loop.alive for loop in (self._reacting, *self._delivering)} | {"alarm": self._alarm.alive}
+        loops = {loop.name: loop.alive for loop in self._loops} | {"alarm": self._alarm.alive}
         return {name: "not running" for name, alive in loops.items() if not alive}
 
     def ready(self) -> Mapping[str, str]:
