@@ -27,6 +27,7 @@ _NOT_YET: Mapping[str, Sequence[Path]] = {
     "page": (("adopt_maintenance",), ("limits",)),
     "source": (("canary",),),
     "rule": (("maintenance",), ("incident", "approve", "deadline"), ("relay", "approve", "deadline")),
+    "window": (("overrun",),),
     "notices": ((),),
 }
 """What a file may already say although nothing acts on it in this version."""

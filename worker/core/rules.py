@@ -179,6 +179,7 @@ class _Loader:
         window = self._read(MaintenanceSpec, entry)
         if window is None:
             return None
+        advice.advise_of_what_is_to_come("window", entry, self._report)
         plan = compile_window(window, self._tell(entry), entry.place)
         key, wrong = recurrence.fault(plan)
         if wrong:

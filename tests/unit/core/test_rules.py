@@ -140,6 +140,7 @@ def test_the_whole_format_loads_without_a_problem() -> None:
         "canary",
         "incident.approve.deadline",
         "maintenance",
+        "overrun",
         "notices",
     }
     assert [window.id for window in rules.maintenance] == ["weekly", "once"]
