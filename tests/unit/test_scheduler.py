@@ -151,6 +151,25 @@ def test_stop_lets_the_round_that_runs_finish_and_starts_no_other() -> None:
     assert not loop.alive
 
 
+def test_an_end_waits_for_nobody_and_lets_no_further_round_begin() -> None:
+    inside, go = threading.Event(), threading.Event()
+    rounds: list[int] = []
+
+    def step() -> bool:
+        rounds.append(1)
+        inside.set()
+        assert go.wait(10)
+        return True
+
+    with looping(step) as loop:
+        assert inside.wait(10)
+        loop.end()
+        assert loop.alive
+        go.set()
+        until(lambda: not loop.alive, "the end")
+    assert len(rounds) == 1
+
+
 def test_a_loop_that_never_started_stops_at_once() -> None:
     assert Loop("test", Steps(), LONG).stop(0) is True
 

@@ -65,9 +65,10 @@ def play(rule: Rule, story: list[tuple[str, str, str]]) -> Transcript:
 
 def settle_unknown(t: Transcript) -> Transcript:
     """What was not known turns out to be on the page."""
-    for action in t.episode.actions if t.episode else ():
-        if action.state == "unknown":
-            t.outcome(action, Result.DONE)
+    for episode in [*t.ended, *([t.episode] if t.episode else [])]:
+        for action in episode.actions:
+            if action.state == "unknown":
+                t.outcome(action, Result.DONE)
     return t
 
 

@@ -174,10 +174,27 @@ class Transcript:
             self.opened += action.kind.creates
             self.posts.append((f"{(self.now - START).total_seconds() / 60:g}m", action))
         remote = (action.remote_id or f"inc-{self.opened}") if result is Result.DONE else ""
-        self._apply(
-            Outcome(action_id=action.id, result=result, at=self.now, remote_id=remote, detail=str(result), **more)
-        )  # type: ignore[arg-type]
+        outcome = Outcome(
+            action_id=action.id,
+            result=result,
+            at=self.now,
+            remote_id=remote,
+            detail=str(result),
+            **more,  # type: ignore[arg-type]
+        )
+        if self.episode is not None and action.aggregate == self.episode.id:
+            self._apply(outcome)
+        else:
+            self.ended = [self._ended_after(episode, outcome) for episode in self.ended]
         return self
+
+    def _ended_after(self, episode: Episode, outcome: Outcome) -> Episode:
+        """An episode that has ended may still wait for the outcome of its last write."""
+        if all(action.id != outcome.action_id for action in episode.actions):
+            return episode
+        verdict = decide(episode, outcome, self.context, self.now)
+        self.notices += verdict.notices
+        return verdict.episode or episode
 
     # -- what can be seen
 
