@@ -125,7 +125,9 @@ class Deliver:
             now = self._clock()
             self._outbox.release(claimed.id, now + _pause(now - claimed.created_at))
         except Conflict:
-            self._outbox.release(claimed.id, self._clock())
+            current = _find(self._subject(claimed), claimed.id)
+            if current is not None and current.state is claimed.state:  # else somebody else is at it by now
+                self._outbox.release(claimed.id, self._clock())
         return True
 
     def _work(self, action: Action, channel: Channel) -> None:

@@ -119,6 +119,8 @@ class React:
                 self._meter.count("conflicts", step="react")
                 if not remaining:
                     raise
+                waiting = {inbound.seq for inbound in self._inbox.pending(len(batch))}
+                batch = [inbound for inbound in batch if inbound.seq in waiting]
                 continue
             self._meter.count("events", by=fold.events)
             return

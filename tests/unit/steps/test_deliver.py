@@ -648,13 +648,16 @@ def test_words_that_a_newer_decision_replaced_at_the_last_moment_never_leave(mak
     assert dict(rig.page.sent[0].action.content.components) == {"checkout": "full_outage"}
 
 
-def test_a_write_that_another_worker_began_meanwhile_is_not_begun_again(make: Make) -> None:
+@pytest.mark.parametrize("where", ["claimed", "before_intent"])
+def test_a_write_that_another_worker_began_meanwhile_is_neither_begun_again_nor_taken_from_it(
+    make: Make, where: str
+) -> None:
     rig = make()
     rig.alerts(alert("a")).reacts()
     stalled: list[int] = []
 
     def stall(point: str) -> None:
-        if point == "claimed" and not stalled:
+        if point == where and not stalled:
             stalled.append(1)
             rig.now += LEASE
             rig.page.script.append(Answer.CRASH_LOST)
@@ -663,6 +666,7 @@ def test_a_write_that_another_worker_began_meanwhile_is_not_begun_again(make: Ma
     rig.checkpoint = stall
     rig.deliver_step.run_once()
     assert len(rig.page.sent) == 1
+    assert rig.deliver_step.run_once() is False, "the other one still holds it"
     rig.passes(LEASE)
     assert rig.page.names == ["Checkout problems"]
 

@@ -13,7 +13,7 @@ from tests.unit.steps.rig import Rig, alert, rule
 from worker.core.drafts import Tick
 from worker.core.model import Inbound, SharedPost
 from worker.errors import ConfigError, Conflict, LedgerUnavailable
-from worker.ports import Commit
+from worker.ports import Commit, Handled
 from worker.steps.advance import tick
 
 Make = Callable[..., Rig]
@@ -294,6 +294,35 @@ def test_a_conflict_is_read_again_and_decided_again(make: Make) -> None:
     assert ("alerts", "b") in rig.episode().members
     assert rig.meter.counted["conflicts:react"] == 1
     assert rig.actions() == ["worsen queued"]
+
+
+def test_an_inbound_that_another_worker_handled_meanwhile_is_left_to_it(make: Make) -> None:
+    rig = make()
+    rig.alerts(alert("a")).alerts(alert("b"))
+    first = rig.ledger.pending(1)[0].seq
+
+    def other_worker(commit: Commit) -> None:
+        if len(commit.handled) == 2:
+            rig.ledger.commit(Commit(now=rig.now, handled=[Handled(seq=first)]))
+
+    rig.committer.before = other_worker
+    rig.reacts()
+    assert list(rig.episode().members) == [("alerts", "b")]
+    assert rig.meter.counted["conflicts:react"] == 1
+
+
+def test_a_batch_that_another_worker_handled_whole_is_left_to_it(make: Make) -> None:
+    rig = make()
+    rig.alerts(alert("a"))
+
+    def other_worker(commit: Commit) -> None:
+        if commit.handled:
+            rig.ledger.commit(Commit(now=rig.now, handled=commit.handled))
+
+    rig.committer.before = other_worker
+    rig.reacts()
+    assert rig.phase() == "none"
+    assert parked(rig) == 0
 
 
 def test_conflicts_without_end_are_given_up_and_nothing_is_parked_or_lost(make: Make) -> None:
