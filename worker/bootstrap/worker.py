@@ -139,8 +139,11 @@ class Worker:
         self._fatal = ""
         self.rules = rules or load_rules(settings.rules)
         self._book = rule_book(self.rules)
-        self._endpoints = endpoints(self.rules, environ)
-        clients = providers(self.rules, environ, clock)
+        with all_at_once() as problems:
+            with problems:
+                self._endpoints = endpoints(self.rules, environ)
+            with problems:
+                clients = providers(self.rules, environ, clock)
         self._directories = {name: PageDirectory(client, clock) for name, client in clients.items()}
         self._channels = {
             name: Channel(client, self._directories[name], self.rules.pages[name].settle)
