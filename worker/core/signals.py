@@ -71,8 +71,6 @@ def _by_receipt(signal: Signal, event: Event, seq: int) -> Change:
     if event == signal.event:
         return Change.REPEAT
     started, known = event.started_at, signal.event.started_at
-    if event.status is Status.FIRING and started and signal.over and started <= signal.over:
-        return Change.REPEAT
     if event.status is Status.RESOLVED and started and known and started < known:
         return Change.STALE
     return Change.NEWS
@@ -95,5 +93,9 @@ def _merged(signal: Signal | None, event: Event, stamp: datetime, received_at: d
         ended = event.started_at or (signal.event.started_at if signal else None)
         over = max(filter(None, (over, ended)), default=None)
         last_resolve = None if event.occurred_at is None and ended else stamp
+    elif over is not None and event.started_at is not None and event.started_at <= over and not same_status:
+        # It is back with its old start, as when a monitoring could not reach its alert manager for a while: only the
+        # resolve in between sets this occurrence apart from the last.
+        last_resolve = signal.stamp if signal else None
     merged = Signal(event=event, stamp=stamp, since=since, over=over, last_resolve=last_resolve, seq=seq)
     return replace(merged, version=signal.version) if signal else merged

@@ -16,7 +16,7 @@ from worker.errors import PayloadNotUnderstood, SourceUnknown
 from worker.ports import Entry, Inbox, Meter, Recorded, Source, Statement
 
 REPEAT_WINDOW_S = 600
-"""How long a byte-identical body is taken for a retry; later it may be a new statement of an old state."""
+"""How long a byte-identical body of stamped statements is taken for a retry, and not recorded again."""
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
@@ -101,13 +101,13 @@ def understood(endpoint: Endpoint, inbound: Inbound) -> Entry:
 
 def _delivery(endpoint: Endpoint, inbound: Inbound, statements: Sequence[Statement]) -> str | None:
     """
-    Name the delivery: by the sender's id; else by content, for a while, and only where every statement says
-    which occurrence it is about. Without that an identical body may be news: up, down, up again.
+    Name the delivery: by the sender's id; else by content, for a while, and only where every statement is stamped.
+    Without stamps an identical body may be news: up, down, up again; there signals tell a repeat by themselves.
     """
     sent_as = endpoint.source.delivery_id(inbound)
     if sent_as:
         return sent_as
-    if not statements or not all(isinstance(s, Event) and (s.started_at or s.occurred_at) for s in statements):
+    if not statements or not all(isinstance(s, Event) and s.occurred_at for s in statements):
         return None
     content = hashlib.sha256(inbound.body)
     if endpoint.config.mapping is not None:  # a mapping may read headers too: then the body alone does not tell

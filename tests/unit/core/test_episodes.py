@@ -145,9 +145,17 @@ def test_a_page_that_does_not_reopen_gets_a_new_incident() -> None:
     assert [n for n in t.notices if n.code == "parked"] == []
 
 
-def test_a_repeat_of_an_occurrence_that_is_over_reopens_nothing() -> None:
-    t = Transcript(rule_of(hold="0s", quiet="1m", reopen_within="30m")).fires().passes("5m").clears().passes("2m")
-    assert t.hears(alert()).passes("1h").phase == "resolved"
+def test_an_alert_that_comes_back_with_its_old_start_is_a_new_incident() -> None:
+    t = Transcript(rule_of(hold="0s", quiet="1m")).fires().passes("5m").clears().passes("1h")
+    t.hears(alert()).passes("1h")
+    assert [line.split(" ", 1)[1] for line in t.said] == ["open open mails", "resolve resolve mails", "open open mails"]
+    assert len({action.key for _, action in t.posts if action.key}) == 2
+
+
+def test_an_alert_that_comes_back_with_its_old_start_during_quiet_keeps_the_incident_open() -> None:
+    t = Transcript(rule_of(hold="0s", quiet="10m")).fires().passes("5m").clears().passes("3m").hears(alert())
+    assert t.passes("1h").said == ["0m open open mails"]
+    assert t.phase == "open"
 
 
 def test_a_page_that_was_unreachable_gets_one_truthful_open() -> None:

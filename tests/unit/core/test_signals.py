@@ -41,11 +41,13 @@ def test_a_repeat_is_a_repeat() -> None:
     assert told(event(), event())[1] == [Change.NEWS, Change.REPEAT]
 
 
-def test_an_occurrence_that_is_over_never_fires_again() -> None:
-    signal, changes = told(event(), event("resolved"), event(title="other words"))
-    assert changes == [Change.NEWS, Change.NEWS, Change.REPEAT]
+def test_an_occurrence_that_was_resolved_fires_again_when_the_sender_says_so() -> None:
+    """A monitoring that cannot reach its alert manager for a while: expired, then back with the same start."""
+    signal, changes = told(event(), event("resolved"), event())
+    assert changes == [Change.NEWS] * 3
     assert signal is not None
-    assert not signal.firing
+    assert signal.firing
+    assert signal.last_resolve is not None
 
 
 def test_a_new_occurrence_fires() -> None:
