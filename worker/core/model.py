@@ -279,7 +279,7 @@ class Signal:
         event: The newest statement heard.
         stamp: Orders statements: the sender's stamp, clamped to the receipt; or the receipt.
         since: When we heard that the status is what it is.
-        over: Start of the newest occurrence known to be over; a firing statement of it is a repeat.
+        over: Start of the newest occurrence that was known to be over.
         last_resolve: The newest resolve's stamp, where the start does not set this occurrence apart from others.
         seq: Place in the inbox of the newest statement heard; orders statements that bear no stamp.
         version: How often it was committed; 0: never.
