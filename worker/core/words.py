@@ -129,7 +129,7 @@ def words_for(
         "episode": {
             "number": episode.number,
             "started_at": episode.held_since,
-            "duration": now - episode.held_since,
+            "duration": (episode.clearing_since or now) - episode.held_since,
             "signals": len(signals),
         },
         "window": None,

@@ -72,6 +72,12 @@ def test_all_clear_resolves_after_quiet() -> None:
     assert t.phase == "resolved"
 
 
+def test_the_duration_that_is_told_is_that_of_the_trouble_without_the_quiet_after_it() -> None:
+    text = INCIDENT.replace("resolve: All is well.", 'resolve: "It took {{ episode.duration | duration }}."')
+    t = Transcript(rule_of(text, hold="0s", quiet="10m")).fires().passes("5m").clears().passes("1h")
+    assert t.posts[-1][1].content.message == "It took 5 minutes."
+
+
 def test_resolve_mails_only_if_the_open_did() -> None:
     t = Transcript(rule_of(hold="0s", quiet="1m", notify="[resolve]")).fires().passes("1h").clears().passes("1h")
     assert t.said == ["0m open open", "61m resolve resolve"]
