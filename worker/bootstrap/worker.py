@@ -136,7 +136,6 @@ class Worker:
         self.settings = settings
         self.meter = PrometheusMeter()
         self._draining = False
-        self._fatal = ""
         self.rules = rules or load_rules(settings.rules)
         self._book = rule_book(self.rules)
         with all_at_once() as problems:
@@ -286,7 +285,6 @@ class Worker:
 
     def _on_fatal(self, fault: Exception) -> None:
         # A failed sync must not be tried again: what is on disk is not known any more. The next start looks.
-        self._fatal = str(fault)
         LOG.error("ledger failed; exiting", error=str(fault))
         os._exit(74)
 
