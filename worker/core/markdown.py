@@ -39,6 +39,7 @@ _MARKER = re.compile(
 """What makes a block at the start of a line; the named character is the one to escape."""
 _ADDRESS = re.compile(r"(?:https?://|(?<!\\)\]\([ ]?)[^\s()<>]*\Z|<[A-Za-z][^<>]*\Z")
 """The end of a text that stands within an address or a tag that the author began."""
+_GAP = re.compile(r"\n\n+")
 _LONGEST_WORD = 40
 _REACH = 2000
 """Characters before a value that are looked at."""
@@ -58,12 +59,24 @@ def one_line(text: str) -> str:
 
 def escape(text: str, before: str) -> str:
     """
-    Make a foreign text one line of plain text, whatever Markdown it is put into.
+    Make a foreign text plain text, whatever Markdown it is put into.
+
+    Where it begins a line, its paragraphs and lines stay apart; within a line, a list item or an address it becomes one
+    line, because a line break would end what the author began.
 
     Args:
         before: What stands before it in the same text; the end of it decides what could begin a construct.
     """
-    line, before = one_line(text), before[-_REACH:]
+    before = before[-_REACH:]
+    if (before and not before.endswith("\n")) or _ADDRESS.search(before):
+        return _escape_line(text, before)
+    lines = "\n".join(line.strip() for line in clean(text).splitlines()).strip("\n")
+    paragraphs = ("\\\n".join(_escape_line(line, "") for line in part.split("\n")) for part in _GAP.split(lines))
+    return "\n\n".join(paragraphs) + (" " if lines and text[-1].isspace() else "")
+
+
+def _escape_line(text: str, before: str) -> str:
+    line = one_line(text)
     if not before or before[-1].isspace():
         line = line.lstrip()  # white space side by side would be an indent, and that a block
     if _ADDRESS.search(before):

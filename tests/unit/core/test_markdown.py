@@ -25,9 +25,9 @@ AUTOLINK = re.compile(r"(?i)://|\bwww\.|[^\s\\]@")
 
 
 def text_of(markdown: str, renderer: MarkdownIt) -> tuple[str, set[str]]:
-    """Render; give what a reader sees, and the elements that it is made of."""
+    """Render; give what a reader sees, and the elements that it is made of beside paragraphs and lines."""
     rendered = renderer.render(markdown)
-    elements = set(re.findall(r"<(/?\w+|[!?])", rendered)) - {"p", "/p"}
+    elements = set(re.findall(r"<(/?\w+|[!?])", rendered)) - {"p", "/p", "br"}
     return html.unescape(re.sub(r"<[^>]*>", "", rendered)).strip(), elements
 
 
@@ -180,8 +180,43 @@ def test_a_value_stays_in_its_cell() -> None:
     assert escape(":-:", "Title\n") == "\\:-:"
 
 
-def test_a_value_is_one_line() -> None:
-    assert escape(" a\n\n b\t c\r\n", "") == "a b c "
+PARAGRAPHS = st.lists(st.lists(TRICKY.map(one_line).filter(str.strip), min_size=1, max_size=4), max_size=4)
+
+
+@settings(max_examples=300)
+@given(PARAGRAPHS, st.sampled_from(["", "Text\n\n"]), st.sampled_from(["\n", "\r\n", " \n  "]))
+def test_a_value_that_begins_a_line_keeps_its_paragraphs_and_lines(
+    paragraphs: list[list[str]], before: str, end: str
+) -> None:
+    value = (end * 2).join(end.join(lines) for lines in paragraphs)
+    said = [[line.split() for line in lines] for lines in paragraphs]
+    for renderer in RENDERERS:
+        rendered = renderer.render(before + escape(value, before))
+        assert set(re.findall(r"<(/?\w+)", rendered)) <= {"p", "/p", "br"}
+        seen = re.findall(r"<p>(.*?)</p>", rendered, re.DOTALL)[len(before) > 0 :]
+        assert [[html.unescape(line).split() for line in re.split(r"<br(?: /)?>", part)] for part in seen] == said
+
+
+def test_what_people_write_reads_as_they_wrote_it() -> None:
+    written = "We found the cause:\r\n- cache\r\n- [database](http://evil.example)\r\n\r\n\r\n# Next update at 15:00"
+    escaped = escape(written, "")
+    assert escaped == (
+        "We found the cause:\\\n\\- cache\\\n\\- \\[database\\](http\\://evil.example)\n\n\\# Next update at 15:00"
+    )
+    assert RENDERERS[0].render(escaped) == (
+        "<p>We found the cause:<br />\n- cache<br />\n- [database](http://evil.example)</p>\n"
+        "<p># Next update at 15:00</p>\n"
+    )
+
+
+@pytest.mark.parametrize("before", ["Now: ", "- ", "> ", "# ", "| ", "**", "[", "  ", "see https://wiki.example/"])
+def test_within_a_line_of_the_author_a_value_stays_one_line(before: str) -> None:
+    assert "\n" not in escape("a\n\n- b\n", before)
+
+
+def test_white_space_around_a_value_stays_white_space() -> None:
+    assert escape(" a b\t c\r\n", "") == "a b c "
+    assert escape(" \n ", "") == escape(" \n ", "Line\n") == ""
     assert escape(" a", "Line\n") == escape(" a", "x ") == "a"
     assert escape(" a", "x") == " a"
 
@@ -225,11 +260,11 @@ def test_a_text_is_cut_at_a_word_and_never_within_an_escape(text: str, limit: in
 
 
 @settings(max_examples=300)
-@given(st.text(st.sampled_from("*_`[]<>&!#-\\ ab;l"), max_size=40), st.integers(1, 40))
+@given(st.text(st.sampled_from("*_`[]<>&!#-\\ ab;l\n"), max_size=40), st.integers(1, 40))
 def test_a_cut_value_is_the_beginning_of_the_value(value: str, limit: int) -> None:
     shown = cut(escape(value, ""), limit)
     assert len(shown) <= limit
     for renderer in RENDERERS:
         seen, elements = text_of(shown, renderer)
         assert elements == set()
-        assert one_line(value).lstrip().startswith(seen.removesuffix("…"))
+        assert one_line(value).lstrip().startswith(one_line(seen.removesuffix("…")))

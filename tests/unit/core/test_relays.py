@@ -80,6 +80,16 @@ def test_words_reach_the_page_in_order_with_their_status() -> None:
     assert contents[0].title == "Database is slow"
 
 
+def test_paragraphs_and_lists_arrive_as_they_were_written() -> None:
+    t = Transcript(majors())
+    t.hears(word(0, "We found the cause.\n\nNext steps:\n- restart the *cache*\n- watch it\n"))
+    t.passes("1m").hears(end(1, "Done.\n\nAll is well."))
+    assert [action.content.message for _, action in t.posts] == [
+        "We found the cause.\n\nNext steps:\\\n\\- restart the \\*cache\\*\\\n\\- watch it",
+        "It is over: Done. All is well.",
+    ]
+
+
 def test_an_empty_text_posts_nothing_and_opens_nothing() -> None:
     t = Transcript(majors()).hears(word(0, "")).passes("1h")
     assert t.said == []
