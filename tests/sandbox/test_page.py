@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
+
+import pytest
 
 from worker.sandbox import Reply, Request, State, build_pages
 
@@ -75,6 +78,65 @@ def test_words_from_outside_are_shown_not_run(desk: Desk, clock: Clock) -> None:
         assert "{{ 7*7 }}" in text
     headers = dict(fetch(desk).headers)
     assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'; script-src 'self'")
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (r"Load \*high\* on checkout\_api \[eu\]", "<p>Load *high* on checkout_api [eu]</p>"),
+        ("R&amp;D at &lt;5 %", "<p>R&amp;D at &lt;5 %</p>"),
+        ("First.\r\n\r\nSecond.", "<p>First.</p> <p>Second.</p>"),
+        ("One\\\nTwo", "<p>One<br /> Two</p>"),
+        ("**Now:** _still_ `503`", "<p><strong>Now:</strong> <em>still</em> <code>503</code></p>"),
+        ("[More](https://wiki.example/a?b=1&c=2)", '<p><a href="https://wiki.example/a?b=1&amp;c=2">More</a></p>'),
+        ("- one\n- two", "<ul> <li>one</li> <li>two</li> </ul>"),
+        ("1. one\n2. two", "<ol> <li>one</li> <li>two</li> </ol>"),
+        ("> said", "<blockquote> <p>said</p> </blockquote>"),
+        ("# No heading", "<p># No heading</p>"),
+        ("![No picture](https://evil.example/x.png)", '<p>!<a href="https://evil.example/x.png">No picture</a></p>'),
+    ],
+)
+def test_a_message_reads_as_customers_would_read_it(desk: Desk, message: str, shown: str) -> None:
+    made = desk.new_incident(message=message)["status_page_incident"]["id"]
+    for path in ("/", f"/incidents/{made}"):
+        assert f'<div class="text">{shown} </div>' in html(desk, path)
+
+
+class Elements(HTMLParser):
+    """Collects the elements of a message, and where its links lead."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.attributes: dict[str, str] = {}
+        self.feed(page.partition('<div class="text">')[2].partition("</div> </li> </ol>")[0])
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.add(tag)
+        self.attributes |= {name: value or "" for name, value in attrs}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<!-- </div>", "</div></li>",
+        "<div>\n<script>alert(1)</script>\n</div>", "<style>*{}</style>", "<iframe src=//evil.example>", "<a href=x>",
+        "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](&#106;avascript:alert(1))", "[x](java\tscript:alert)",
+        "[x](<javascript:alert(1)>)", "[x][1]\n\n[1]: javascript:alert(1)", "<javascript:alert(1)>", "[x](vbscript:x)",
+        "[x](data:text/html;base64,PHNjcmlwdD4=)", "[x](file:///etc/passwd)", "![x](data:image/svg+xml;base64,AA)",
+        '[x](http://a.example/"onmouseover="alert(1))', '[x](http://a.example "\" onclick=alert(1) \"")',
+        "``` \" onload=\"x\n<script>\n```", "`<script>`", "**<b onclick=x>**", "- <script>\n- > <script>",
+        "&lt;script&gt;alert(1)&lt;/script&gt;", "&#60;script&#62;", "{{ 7*7 }}", "{% raw %}", "\0<script>",
+        "[" * 4000, "> " * 2000, "*a " * 1300, "<" * 4000, "- " * 2000,
+    ],
+)  # fmt: skip
+def test_no_message_brings_elements_or_addresses_of_its_own(desk: Desk, message: str) -> None:
+    desk.new_incident(message=message)
+    read = Elements(html(desk))
+    assert read.found <= {"p", "br", "em", "strong", "a", "ul", "ol", "li", "blockquote", "pre", "code"}
+    assert read.attributes.keys() <= {"href", "title", "class", "start"}
+    assert re.fullmatch(r"(https?://.*)?", read.attributes.get("href", ""))
 
 
 def test_links_of_the_widget_lead_somewhere(desk: Desk, clock: Clock) -> None:

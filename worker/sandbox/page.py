@@ -1,14 +1,13 @@
 """
 The public page as customers would see it: words and times for the templates, and nothing else.
 
-All text on it comes from elsewhere and is escaped; Markdown is shown as plain paragraphs, never as markup.
-This file decides nothing: what is ongoing and how bad it is, the model says.
+All text on it comes from elsewhere and is escaped; of Markdown, messages are read as far as status pages do: paragraphs,
+emphasis, links, lists, quotes and code. This file decides nothing: what is ongoing and how bad it is, the model says.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +33,8 @@ from worker.sandbox.state import State
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
 
 SHOWN_PAST = 10
 HEADERS: tuple[tuple[str, str], ...] = (
@@ -160,9 +161,13 @@ def _times(window: Maintenance) -> View:
 
 
 def _update(update: Update) -> View:
-    text = update.message.replace("\r\n", "\n")
-    paragraphs = [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
-    return {"label": LABELS[update.status], "at": _time(update.published_at), "paragraphs": paragraphs}
+    return {"label": LABELS[update.status], "at": _time(update.published_at), "text": _prose(update.message)}
+
+
+def _prose(text: str) -> Markup:
+    from markupsafe import Markup
+
+    return Markup(_markdown().render(text))  # noqa: S704  (with `html` off, all of the text is escaped)
 
 
 def _time(at: datetime) -> View:
@@ -172,6 +177,14 @@ def _time(at: datetime) -> View:
 
 def _render(template: str, **words: object) -> str:
     return _environment().get_template(template).render(words)
+
+
+@functools.cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    # What is not read as Markdown is shown as it is written; a picture would be fetched from somewhere else.
+    return MarkdownIt("commonmark", {"html": False}).disable(["image", "heading", "lheading", "hr"])
 
 
 @functools.cache
