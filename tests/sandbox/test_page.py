@@ -120,9 +120,11 @@ class Elements(HTMLParser):
 @pytest.mark.parametrize(
     "message",
     [
-        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<!-- </div>", "</div></li>",
+        "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<svg/onload=alert(1)>", "<!-- </div>",
+        "</div></li>",
         "<div>\n<script>alert(1)</script>\n</div>", "<style>*{}</style>", "<iframe src=//evil.example>", "<a href=x>",
-        "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](&#106;avascript:alert(1))", "[x](java\tscript:alert)",
+        "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](&#106;avascript:alert(1))",
+        "[x](java\tscript:alert)",
         "[x](<javascript:alert(1)>)", "[x][1]\n\n[1]: javascript:alert(1)", "<javascript:alert(1)>", "[x](vbscript:x)",
         "[x](data:text/html;base64,PHNjcmlwdD4=)", "[x](file:///etc/passwd)", "![x](data:image/svg+xml;base64,AA)",
         '[x](http://a.example/"onmouseover="alert(1))', '[x](http://a.example "\" onclick=alert(1) \"")',

@@ -1,8 +1,8 @@
 """
 The public page as customers would see it: words and times for the templates, and nothing else.
 
-All text on it comes from elsewhere and is escaped; of Markdown, messages are read as far as status pages do: paragraphs,
-emphasis, links, lists, quotes and code. This file decides nothing: what is ongoing and how bad it is, the model says.
+All text on it comes from elsewhere and is escaped; messages are read as Markdown as far as status pages do: paragraphs,
+emphasis, links, lists, quotes, code. This file decides nothing: what is ongoing and how bad it is, the model says.
 """
 
 from __future__ import annotations
