@@ -88,6 +88,11 @@ class Working(Generic[Subject]):
         """Take into account that the page has what *action* says."""
         raise NotImplementedError
 
+    @property
+    def rests_until(self) -> datetime:
+        """The earliest time of the next write; now, where the page may be written to at any time."""
+        return self.now
+
     # -- the aggregate
 
     def set(self, **fields: Any) -> None:
@@ -138,7 +143,7 @@ class Working(Generic[Subject]):
 
         Where the page asked to be left alone for a while, that holds for what takes the place of an action too.
         """
-        not_before = self.now
+        not_before = self.rests_until
         if post is not Post.RELAY:
             for old in [a for a in self.subject.actions if self._replaceable(a)]:
                 not_before = max(not_before, old.not_before)

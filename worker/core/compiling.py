@@ -265,14 +265,14 @@ def _statuses(statuses: Mapping[str, str]) -> Mapping[str, ComponentStatus]:
     return {severity: ComponentStatus(status) for severity, status in statuses.items()}
 
 
-_FIRST_SAID = (Post.OPEN, Post.REOPEN, Post.BACKFILL)
-"""Posts by which an incident appears: who approves the one approves all."""
+_ALIKE = {Post.OPEN: (Post.REOPEN, Post.BACKFILL), Post.WORSEN: (Post.RELAPSE,)}
+"""Who approves the one approves the others: an incident appears; or is worse than the page says."""
 
 
 def _approve(spec: ApproveSpec) -> ApproveConfig:
-    posts = {Post(post) for post in spec.posts}
+    posts = frozenset(Post(post) for post in spec.posts)
     return ApproveConfig(
-        posts=frozenset(posts.union(_FIRST_SAID) if Post.OPEN in posts else posts),
+        posts=posts.union(*(_ALIKE.get(post, ()) for post in posts)),
         deadline=spec.deadline,
         on_expiry=spec.on_expiry,
     )

@@ -16,6 +16,7 @@ from worker.core.model import (
     Action,
     ActionKind,
     ComponentStatus,
+    Content,
     Episode,
     Event,
     IncidentStatus,
@@ -148,6 +149,16 @@ class Draft(Working[Episode]):
         """See ``Working``."""
         return f"rule `{self.rule.id}`"
 
+    @property
+    def rests_until(self) -> datetime:
+        """See ``Working``."""
+        return max(self.now, self.episode.rests_until or self.now)
+
+    def withdraw(self, action: Action, reason: str) -> None:
+        """Cancel an action that nothing takes the place of; what is decided next waits as long as it had to."""
+        self.cancel(action, reason)
+        self.set(rests_until=max(self.rests_until, action.not_before))
+
     def waits(self, kind: ActionKind, post: Post) -> bool:  # noqa: ARG002
         """See ``Working``."""
         return post in self.plan.approve.posts
@@ -201,17 +212,11 @@ class Draft(Working[Episode]):
     def said(self, action: Action, outcome: Outcome) -> None:
         """See ``Working``."""
         content, episode = action.content, self.episode
-        known = episode.known.components if episode.known else {}
-        resolved = content.incident_status is IncidentStatus.RESOLVED
-        components = dict.fromkeys(known, ComponentStatus.OPERATIONAL) if resolved else {**known, **content.components}
-        status = content.incident_status or (
-            episode.known.incident_status if episode.known else IncidentStatus.INVESTIGATING
-        )
         if action.kind is ActionKind.BACKFILL_INCIDENT:
             self.set(remote_id=outcome.remote_id, posted_at=outcome.at)
             return
         self.set(
-            known=PageState(incident_status=status, components=components),
+            known=_known_after(episode.known, content),
             touched=episode.touched | frozenset(content.components),
             remote_id=outcome.remote_id or episode.remote_id,
             posted_at=outcome.at,
@@ -229,6 +234,21 @@ class Draft(Working[Episode]):
             log=tuple(self.log),
             fault=self.fault,
         )
+
+
+def _known_after(known: PageState | None, content: Content) -> PageState:
+    """Say what the page shows once it has a post."""
+    before = known or PageState(incident_status=IncidentStatus.INVESTIGATING, components={})
+    status = content.incident_status or before.incident_status
+    components = {**before.components, **content.components}
+    if status is IncidentStatus.RESOLVED:
+        components = dict.fromkeys(before.components, ComponentStatus.OPERATIONAL)
+    if status is not IncidentStatus.MONITORING:
+        return PageState(incident_status=status, components=components)
+    calm_already = before.incident_status is IncidentStatus.MONITORING
+    return PageState(
+        incident_status=status, components=components, before=before.before if calm_already else before.components
+    )
 
 
 def new_episode(key: str, last: Episode | None, group: Mapping[str, str], context: Context, now: datetime) -> Episode:

@@ -26,6 +26,7 @@ from worker.core.model import (
     IncidentStatus,
     Member,
     Outcome,
+    PageState,
     Phase,
     Post,
     Result,
@@ -271,9 +272,9 @@ def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | 
     pending = draft.pending()
     if not back and _same(wanted, known.components):
         if pending is not None and pending.post is not Post.KEEPALIVE:
-            draft.cancel(pending, "the page says it already")
+            draft.withdraw(pending, "the page says it already")
         return _keepalive(draft, plan, standing, wanted)
-    post = _post_for(known.incident_status, known.components, wanted)
+    post = _post_for(known, wanted)
     if pending is not None:
         if pending.post is post and pending.content.components == wanted:
             return None
@@ -289,13 +290,15 @@ def _same(wanted: Mapping[str, ComponentStatus], known: Mapping[str, ComponentSt
     return all(wanted.get(name, good) is known.get(name, good) for name in names)
 
 
-def _post_for(
-    status: IncidentStatus, known: Mapping[str, ComponentStatus], wanted: Mapping[str, ComponentStatus]
-) -> Post:
-    if status is IncidentStatus.RESOLVED:
+def _post_for(known: PageState, wanted: Mapping[str, ComponentStatus]) -> Post:
+    """What is back after we said that we only watch has grown only where it is worse than it was told before that."""
+    if known.incident_status is IncidentStatus.RESOLVED:
         return Post.REOPEN
-    worse = any(wanted[name].rank > known.get(name, ComponentStatus.OPERATIONAL).rank for name in wanted)
-    return Post.WORSEN if worse or status is IncidentStatus.MONITORING else Post.IMPROVE
+    calm = known.incident_status is IncidentStatus.MONITORING
+    told = known.before if calm else known.components
+    if any(wanted[name].rank > told.get(name, ComponentStatus.OPERATIONAL).rank for name in wanted):
+        return Post.WORSEN
+    return Post.RELAPSE if calm else Post.IMPROVE
 
 
 def _gap(draft: Draft, plan: IncidentPlan) -> datetime | None:
@@ -326,7 +329,10 @@ def _update(
     status: IncidentStatus,
     components: Mapping[str, ComponentStatus],
 ) -> None:
-    notify = (Post.OPEN if post is Post.REOPEN else post) in plan.notify
+    known = draft.episode.known
+    # Whoever was mailed that we only watch must hear that it is back, whatever else mails.
+    taken_back = known is not None and known.incident_status is IncidentStatus.MONITORING
+    notify = _MAILED_AS.get(post, post) in plan.notify or (taken_back and Post.MONITORING in plan.notify)
     message = _text(draft, plan, standing, post)
     content = Content(message=message, incident_status=status, components=components, notify=notify)
     draft.add(ActionKind.UPDATE_INCIDENT, post, content)
@@ -356,9 +362,14 @@ def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
 
 def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     known = draft.episode.known
-    if Post.MONITORING not in plan.say or known is None or draft.episode.hands_off:
+    if known is None or draft.episode.hands_off:
         return None
     pending = draft.pending()
+    if pending is not None and pending.post is not Post.MONITORING:
+        draft.withdraw(pending, "all is clear meanwhile")
+        pending = None
+    if Post.MONITORING not in plan.say:
+        return None
     if known.incident_status is IncidentStatus.MONITORING or (pending and pending.post is Post.MONITORING):
         return None
     if pending is None and (later := _gap(draft, plan)):
@@ -401,7 +412,8 @@ _PHASES = {Phase.HELD: _held, Phase.OPEN: _open, Phase.CLEARING: _clearing}
 
 # -- words
 
-_SAID_AS = {Post.REOPEN: Post.OPEN}
+_SAID_AS = {Post.REOPEN: Post.OPEN, Post.RELAPSE: Post.OPEN}
+_MAILED_AS = {Post.REOPEN: Post.OPEN, Post.RELAPSE: Post.MONITORING}
 
 
 def _text(draft: Draft, plan: IncidentPlan, standing: Standing, post: Post) -> str:

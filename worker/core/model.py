@@ -108,6 +108,7 @@ class Post(StrEnum):
     MONITORING = "monitoring"
     KEEPALIVE = "keepalive"
     RELAY = "relay"
+    RELAPSE = "relapse"
     REOPEN = "reopen"
     RESOLVE = "resolve"
     BACKFILL = "backfill"
@@ -451,10 +452,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageState:
-    """What an episode's incident says on the page, as far as we know."""
+    """
+    What an episode's incident says on the page, as far as we know.
+
+    Args:
+        before: While it says "monitoring": what it said of the components before that.
+    """
 
     incident_status: IncidentStatus
     components: Mapping[str, ComponentStatus]
+    before: Mapping[str, ComponentStatus] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -475,6 +482,7 @@ class Episode:
         touched: Every component that was ever said in it.
         remote_id: The page's incident, "" before the open is done.
         posted_at: When the last post was made, as far as we know.
+        rests_until: No write is tried sooner; None: at any time.
         mailed: Whether the open mailed the subscribers.
         keepalives: How many keepalive texts were posted since anything else was.
         told_max_open: Whether the notice about its age was given.
@@ -506,6 +514,7 @@ class Episode:
     touched: frozenset[str] = frozenset()
     remote_id: str = ""
     posted_at: datetime | None = None
+    rests_until: datetime | None = None
     mailed: bool = False
     keepalives: int = 0
     told_max_open: bool = False

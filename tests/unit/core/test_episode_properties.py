@@ -113,7 +113,7 @@ def test_no_two_updates_come_closer_than_min_gap(option: dict[str, str], story: 
     gap = rule.plan.min_gap  # type: ignore[union-attr]
     times = [(float(at[:-1]), action) for at, action in t.posts]
     for (before, _), (after, action) in pairwise(times):
-        if action.post in {"worsen", "improve", "monitoring"}:
+        if action.post in {"worsen", "improve", "monitoring", "relapse"}:
             assert timedelta(minutes=after - before) >= gap - timedelta(seconds=1)
 
 

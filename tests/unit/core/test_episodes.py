@@ -91,28 +91,75 @@ def test_a_flap_within_quiet_says_nothing() -> None:
     assert t.phase == "open"
 
 
+MONITORED = INCIDENT.replace("resolve: All", "monitoring: We watch it., resolve: All")
+
+
 def test_monitoring_is_said_while_quiet_runs_and_taken_back_when_it_fires_again() -> None:
-    text = """
-  - id: m
-    match: {}
-    group_by: []
-    incident:
-      page: main
-      components: {checkout: partial_outage}
-      title: T
-      hold: 0s
-      quiet: 10m
-      min_gap: 1m
-      say: {open: o, worsen: w, improve: i, monitoring: m, resolve: r}
-"""
-    t = Transcript(rule_of(text)).fires().passes("20m").clears()
+    t = Transcript(rule_of(MONITORED, hold="0s", quiet="10m", min_gap="1m")).fires().passes("20m").clears()
     assert t.said[-1] == "20m update monitoring"
     assert t.shown == {"checkout": "operational"}
     t.passes("5m").fires()
-    assert t.said[-1] == "25m update worsen"
-    assert t.shown == {"checkout": "partial_outage"}
+    assert t.said[-1] == "25m update relapse"
+    assert t.shown == {"checkout": "full_outage"}
     t.passes("5m").clears().passes("1h")
     assert t.said[-1] == "40m resolve resolve mails"
+
+
+def test_what_is_back_as_bad_as_it_was_is_not_said_to_have_grown() -> None:
+    t = Transcript(rule_of(MONITORED, hold="0s", quiet="30m", min_gap="1m")).fires().passes("20m").clears()
+    t.passes("5m").fires(severity="warning").passes("5m")
+    content = t.posts[-1][1].content
+    assert (content.message, content.incident_status) == ("We are investigating.", "investigating")
+    assert t.shown == {"checkout": "degraded_performance"}
+
+
+def test_what_is_back_worse_than_it_was_told_is_said_to_have_grown() -> None:
+    t = Transcript(rule_of(MONITORED, hold="0s", quiet="30m", min_gap="1m"))
+    t.fires(severity="warning").passes("20m").clears().passes("5m").fires(severity="critical").passes("5m")
+    assert t.said[-1] == "25m update worsen"
+    assert t.posts[-1][1].content.message == "It got worse."
+
+
+def test_what_touches_no_component_comes_back_with_the_words_it_began_with() -> None:
+    text = MONITORED.replace("{checkout: {critical: full_outage, warning: degraded_performance}}", "{}")
+    t = Transcript(rule_of(text, hold="0s", quiet="30m", min_gap="1m")).fires().passes("20m").clears()
+    t.passes("5m").fires().passes("5m")
+    assert t.said == ["0m open open mails", "20m update monitoring", "25m update relapse"]
+    assert t.posts[-1][1].content.message == "We are investigating."
+
+
+@pytest.mark.parametrize("back", ["critical", "warning"])
+def test_who_was_mailed_that_we_only_watch_is_mailed_that_it_is_back(back: str) -> None:
+    t = Transcript(rule_of(MONITORED, hold="0s", quiet="30m", min_gap="1m", notify="[open, monitoring, resolve]"))
+    t.fires(severity="warning").passes("20m").clears().passes("5m").fires(severity=back).passes("5m")
+    post = "worsen" if back == "critical" else "relapse"
+    assert t.said[1:] == ["20m update monitoring mails", f"25m update {post} mails"]
+
+
+def test_what_is_back_waits_for_the_same_approval_as_what_got_worse() -> None:
+    t = Transcript(rule_of(MONITORED, hold="0s", quiet="30m", min_gap="1m", approve="{posts: [worsen]}"))
+    t.context = replace(t.context, publish=PublishMode.APPROVE)
+    t.fires().passes("20m").clears().passes("5m").fires().passes("5m")
+    assert t.states == ["relapse awaiting_approval"]
+    assert t.said == ["0m open open mails", "20m update monitoring"]
+
+
+@pytest.mark.parametrize("text", [INCIDENT, MONITORED])
+def test_what_waited_to_be_told_is_not_told_once_all_is_clear(text: str) -> None:
+    t = Transcript(rule_of(text, hold="0s", quiet="10m", min_gap="0s")).fires(severity="warning")
+    t.answer = lambda action: Result.NOT_SENT
+    t.passes("5m").fires("b", severity="critical").passes("1m").clears("a").clears("b")
+    t.answer = lambda action: Result.DONE
+    t.passes("1h")
+    assert [line.split(" ", 1)[1] for line in t.said if "worsen" in line] == []
+
+
+def test_what_is_back_and_gone_again_before_it_could_be_told_is_not_told() -> None:
+    t = Transcript(rule_of(MONITORED, hold="0s", quiet="10m", min_gap="0s")).fires().passes("5m").clears()
+    t.answer = lambda action: Result.NOT_SENT
+    t.passes("1m").fires().passes("1m").clears()
+    t.answer = lambda action: Result.DONE
+    assert t.passes("1h").said == ["0m open open mails", "5m update monitoring", "17m resolve resolve mails"]
 
 
 def test_a_new_outage_after_the_end_is_a_new_incident() -> None:

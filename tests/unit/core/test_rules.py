@@ -214,7 +214,7 @@ def test_an_incident_becomes_a_plan_with_every_default() -> None:
     assert plan.impact.by_name["api"] == {"*": ComponentStatus.DEGRADED_PERFORMANCE}
     assert plan.too_short is TooShort.BACKFILL
     assert plan.publish is PublishMode.APPROVE
-    assert {Post.OPEN, Post.REOPEN, Post.BACKFILL, Post.WORSEN} == plan.approve.posts
+    assert {Post.OPEN, Post.REOPEN, Post.BACKFILL, Post.WORSEN, Post.RELAPSE} == plan.approve.posts
     assert plan.keepalive is not None
     assert plan.keepalive.times == 4
     assert rules["shop-down"].identity == "shop-broken"

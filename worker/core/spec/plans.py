@@ -93,7 +93,8 @@ class ApproveSpec(Strict):
 
     posts: tuple[Annotated[IncidentApprovable, BeforeValidator(_may_wait)], ...] = Field(
         default=("open", "worsen"),
-        description="The posts that wait; `open` includes reopening and backfilling. Default: [open, worsen].",
+        description="The posts that wait; `open` includes reopening and backfilling, `worsen` being back after "
+        "`monitoring`. Default: [open, worsen].",
     )
     deadline: Span | None = Field(default=None, description="How long they wait. Default: for ever.")
     on_expiry: Literal["hold", "drop", "publish"] = Field(
@@ -130,7 +131,9 @@ class KeepaliveSpec(Strict):
 class SayCommon(Strict):
     """The texts of an incident that have defaults."""
 
-    worsen: Text = Field(default=WORSEN, description=f"Posted when any component is worse. Default: {WORSEN}")
+    worsen: Text = Field(
+        default=WORSEN, description=f"Posted when any component is worse than was last posted. Default: {WORSEN}"
+    )
     improve: Text = Field(
         default=IMPROVE, description=f"Posted when none is worse and some are better. Default: {IMPROVE}"
     )
@@ -152,7 +155,9 @@ class SayDefaults(SayCommon):
 class SaySpec(SayCommon):
     """The texts of an incident."""
 
-    open: Text = Field(description="Posted when the incident opens. Required.")
+    open: Text = Field(
+        description="Posted when the incident opens, opens again, or is back after `monitoring`. Required."
+    )
     resolve: Text = Field(description="Posted when it is resolved. Required.")
 
 
