@@ -27,6 +27,7 @@ from worker.core.model import (
     SharedPost,
     Signal,
     SignalId,
+    Unreadable,
     Window,
 )
 from worker.core.ruleset import AuthConfig, SourceConfig
@@ -34,7 +35,7 @@ from worker.core.ruleset import AuthConfig, SourceConfig
 Clock = Callable[[], datetime]
 """Gives the aware UTC time now; owned by bootstrap."""
 
-Statement = Event | SharedPost
+Statement = Event | SharedPost | Unreadable
 
 
 class Source(Protocol):
@@ -67,8 +68,10 @@ class Source(Protocol):
         """
         Read the statements out of an authentic inbound, in their order; () where it states nothing (a ping).
 
+        Where several stand in one body, one that cannot be read gives an ``Unreadable`` and costs no other.
+
         Raises:
-            PayloadNotUnderstood: The body is not of a form that this source reads.
+            PayloadNotUnderstood: The body as a whole is not of a form that this source reads.
         """
         ...
 
@@ -146,14 +149,15 @@ class Entry:
 
     Args:
         delivery: Unique among deliveries of its source; None where repeats cannot be told from news.
-        statements: How many it makes.
-        unparsed: Why it could not be understood, or "".
+        statements: How many it makes that can be read.
+        unparsed: How many of its parts cannot; 1 where it cannot be read as a whole. With none of either it states
+            nothing, and is not handed to react.
     """
 
     inbound: Inbound
     delivery: str | None
     statements: int
-    unparsed: str = ""
+    unparsed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,9 +423,10 @@ class Queries(Protocol):
 
     def totals(self) -> Mapping[str, int]:
         """
-        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed``,
-        ``events``, ``signals_firing``, ``episodes_held|open|clearing|resolved|dismissed``, ``windows_<phase>``,
-        ``actions_<state>``, and ``actions_done_<kind>``.
+        Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed`` (those of the parked ones
+        that could not be understood, whole or in part), ``events``, ``signals_firing``,
+        ``episodes_held|open|clearing|resolved|dismissed``, ``windows_<phase>``, ``actions_<state>``, and
+        ``actions_done_<kind>``.
         """
         ...
 

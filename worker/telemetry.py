@@ -23,6 +23,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "inbounds": ("Inbound requests that were recorded, or repeats of one.", ("source", "outcome")),
     "inbounds_refused": ("Inbound requests that were not recorded.", ("reason",)),
     "events": ("Statements that were reacted to.", ()),
+    "statements_unparsed": ("Statements, or whole inbound requests, that could not be understood.", ("source",)),
     "conflicts": ("Commits that were decided again because something else was first.", ("step",)),
     "faults": ("Faults of the worker itself that a step survived.", ("step",)),
     "attempts": ("Attempts at writes to a page.", ("page", "result")),

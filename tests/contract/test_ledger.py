@@ -147,10 +147,18 @@ class TestInbox:
         assert len(ledger.pending(100)) == len(names)
 
     def test_what_states_nothing_is_kept_but_not_handed_to_react(self, ledger: AnyLedger) -> None:
-        record_all(ledger, [entry(statements=0), entry(statements=0, unparsed="no JSON"), entry()])
+        record_all(ledger, [entry(statements=0), entry()])
         assert len(ledger.pending(10)) == 1
         totals = ledger.totals()
-        assert (totals["inbounds"], totals["inbounds_pending"], totals["inbounds_unparsed"]) == (3, 1, 1)
+        assert (totals["inbounds"], totals["inbounds_pending"]) == (2, 1)
+
+    def test_what_was_not_understood_is_handed_to_react_and_counted_once_it_is_parked(self, ledger: AnyLedger) -> None:
+        record_all(ledger, [entry(statements=0, unparsed=1), entry(statements=2, unparsed=1), entry()])
+        seqs = [inbound.seq for inbound in ledger.pending(10)]
+        assert len(seqs) == 3
+        assert ledger.totals()["inbounds_unparsed"] == 0
+        commit(ledger, handled=[Handled(seq=seq, state="parked", detail="why") for seq in seqs])
+        assert (ledger.totals()["inbounds_parked"], ledger.totals()["inbounds_unparsed"]) == (3, 2)
 
     def test_too_many_pending_inbounds_are_refused_until_some_are_handled(self, store: Store) -> None:
         ledger = store.open(most_pending=3)

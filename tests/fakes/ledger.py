@@ -35,6 +35,7 @@ URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.
 class _Kept:
     inbound: Inbound
     state: str
+    unparsed: int
 
 
 class FakeLedger:
@@ -74,8 +75,8 @@ class FakeLedger:
             if entry.delivery is not None:
                 first = self._deliveries.setdefault((entry.inbound.source, entry.delivery), seq)
             if first == seq:
-                state = "unparsed" if entry.unparsed else "pending" if entry.statements else "done"
-                self._inbounds[seq] = _Kept(replace(entry.inbound, seq=seq), state)
+                state = "pending" if entry.statements or entry.unparsed else "done"
+                self._inbounds[seq] = _Kept(replace(entry.inbound, seq=seq), state, entry.unparsed)
         done(Recorded(first, duplicate=first != seq))
 
     def pending(self, limit: int) -> Sequence[Inbound]:
@@ -328,7 +329,8 @@ class FakeLedger:
             firing = sum(signal.firing for signal in self._signals.values())
         return {
             "inbounds": sum(states.values()),
-            **{f"inbounds_{state}": states[state] for state in ("pending", "parked", "unparsed")},
+            **{f"inbounds_{state}": states[state] for state in ("pending", "parked")},
+            "inbounds_unparsed": sum(k.state == "parked" and k.unparsed > 0 for k in self._inbounds.values()),
             "events": len(self._heard),
             "signals_firing": firing,
             **{f"episodes_{phase}": phases[phase] for phase in Phase},

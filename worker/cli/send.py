@@ -70,9 +70,12 @@ def send(
     if not reply.is_success:
         remark(f"{base} answered {reply.status_code}: {_HINTS.get(reply.status_code, reply.text[:300])}")
         raise typer.Exit(NO)
-    answer(", ".join(f"{name} {count}" for name, count in _counts(reply).items()))
-    if "unparsed" in _counts(reply):
-        remark(f"the worker could not read events out of it; is it of kind `{endpoint.config.kind}`?")
+    counts = _counts(reply)
+    answer(", ".join(f"{name} {count}" for name, count in counts.items()))
+    if counts.get("unparsed"):
+        nothing = not counts["accepted"] and not counts["duplicates"]
+        what = "events out of it" if nothing else f"{counts['unparsed']} of its parts"
+        remark(f"the worker could not read {what}; is it of kind `{endpoint.config.kind}`?")
 
 
 def _endpoint(directory: Path, source: str) -> Endpoint:

@@ -268,6 +268,18 @@ class SharedPost:
     update_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """
+    A part of an inbound that its source cannot read; the parts beside it count.
+
+    Args:
+        why: Which part, and what is wrong with it, for people.
+    """
+
+    why: str
+
+
 SignalId = tuple[str, str]  # (source, key)
 
 

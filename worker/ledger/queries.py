@@ -17,7 +17,6 @@ from worker.ledger.episodes import whole
 from worker.ledger.rows import (
     PARKED,
     PENDING,
-    UNPARSED,
     AnyRow,
     action_of,
     attempt_of,
@@ -65,6 +64,7 @@ class Queries(Part):
         """See ``ports.Queries.totals``."""
         with self._database.read() as connection:
             inbounds = _counts(connection, INBOUND.c.state)
+            unparsed = _counts(connection, INBOUND.c.state, INBOUND.c.state == PARKED, INBOUND.c.unparsed > 0)
             phases = _counts(connection, EPISODE.c.phase)
             windows = _counts(connection, WINDOW.c.phase)
             actions = _counts(connection, ACTION.c.state)
@@ -73,7 +73,8 @@ class Queries(Part):
             firing = connection.scalar(select(func.count()).where(SIGNAL.c.firing)) or 0
         return {
             "inbounds": sum(inbounds.values()),
-            **{f"inbounds_{state}": inbounds.get(state, 0) for state in (PENDING, PARKED, UNPARSED)},
+            **{f"inbounds_{state}": inbounds.get(state, 0) for state in (PENDING, PARKED)},
+            "inbounds_unparsed": sum(unparsed.values()),
             "events": events,
             "signals_firing": firing,
             **{f"episodes_{phase}": phases.get(phase, 0) for phase in Phase},

@@ -42,7 +42,7 @@ WINDOWS = Form(Window, without=("actions", "wake_at", "version"))
 ACTIONS = Form(Action, without=("not_before",))
 ATTEMPTS = Form(Attempt, without=("action_id", "number", "body"))
 
-PENDING, DONE, PARKED, UNPARSED = "pending", "done", "parked", "unparsed"
+PENDING, DONE, PARKED = "pending", "done", "parked"
 
 _URGENT = frozenset({ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.COMPLETE_MAINTENANCE})
 
@@ -67,7 +67,7 @@ def inbound_values(entry: Entry, seq: int) -> Values:
         "received_at": inbound.received_at,
         "statements": entry.statements,
         "unparsed": entry.unparsed,
-        "state": UNPARSED if entry.unparsed else PENDING if entry.statements else DONE,
+        "state": PENDING if entry.statements or entry.unparsed else DONE,
         "detail": "",
     }
 

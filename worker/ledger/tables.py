@@ -49,7 +49,7 @@ class InboundRow(Row, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     received_at: datetime = Field(sa_type=Utc)
     statements: int
-    unparsed: str = Field(sa_type=Words)
+    unparsed: int
     state: str = Field(sa_type=Words)
     detail: str = Field(sa_type=Words)
 

@@ -210,7 +210,7 @@ def _attempt(connection: Connection, work: Work) -> Any:
 
 
 def _waits(entry: Entry, place: Recorded | Exception) -> bool:
-    return isinstance(place, Recorded) and not place.duplicate and bool(entry.statements) and not entry.unparsed
+    return isinstance(place, Recorded) and not place.duplicate and bool(entry.statements or entry.unparsed)
 
 
 def _call(waiter: Callable[[Any], None], answer: Any) -> None:

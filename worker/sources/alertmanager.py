@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.core.model import Event, Inbound, Status, digest
+from worker.core.model import Event, Inbound, Status, Unreadable, digest
 from worker.core.ruleset import SourceConfig
 from worker.errors import PayloadNotUnderstood
 from worker.ports import Statement
@@ -37,21 +37,21 @@ class Alertmanager:
         if type(body) is not dict or type(body.get("alerts")) is not list or body.get("version", "4") != "4":
             raise PayloadNotUnderstood(f"not Alertmanager's webhook version 4; {_OTHER_SHAPE}")
         scope = _fields.identity(body, "groupKey")
-        events = [_numbered(config.name, scope, index, alert) for index, alert in enumerate(body["alerts"])]
+        read = [_numbered(config.name, scope, index, alert) for index, alert in enumerate(body["alerts"])]
         if body.get("status") == "resolved" and scope and body.get("truncatedAlerts"):
-            events.append(_group_resolved(config.name, scope))
-        return events
+            read.append(_group_resolved(config.name, scope))
+        return read
 
     def delivery_id(self, inbound: Inbound) -> str:  # noqa: ARG002 - what the protocol asks for
         """Alertmanager names no deliveries."""
         return ""
 
 
-def _numbered(source: str, scope: str, index: int, alert: Any) -> Event:
+def _numbered(source: str, scope: str, index: int, alert: Any) -> Statement:
     try:
         return _event(source, scope, alert)
     except PayloadNotUnderstood as error:
-        raise PayloadNotUnderstood(f"alerts[{index}].{error}; {_OTHER_SHAPE}") from None
+        return Unreadable(why=f"alerts[{index}].{error}; {_OTHER_SHAPE}")
 
 
 def _event(source: str, scope: str, alert: Any) -> Event:

@@ -2,7 +2,7 @@
 Any tool that can send JSON, without code: the rules directory says in CEL how its body is read (kind ``json``).
 
 Expressions see ``body``, ``headers`` (lower-case names, without those that carry credentials) and the names of
-``each``. Whatever fails in one of them fails the whole body, and the error names the item and the field: half a
+``each``. Whatever fails in one of them makes its item unreadable, and the reason names the item and the field: half a
 statement is never made. This file may not know how expressions are written or compiled.
 """
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from worker.core.conditions import as_text
-from worker.core.model import Event, Inbound, Status
+from worker.core.model import Event, Inbound, Status, Unreadable
 from worker.core.ruleset import AuthConfig, JsonMapping, Program, SourceConfig
 from worker.errors import EvaluationFailed, PayloadNotUnderstood
 from worker.ports import Statement
@@ -41,8 +41,8 @@ class JsonSource:
             raise PayloadNotUnderstood("the source has no `event` mapping to read bodies by")
         whole = {"body": _json.read(inbound.body), "headers": _open_headers(inbound, config.auth)}
         reading = _Reading(config.mapping, whole, len(inbound.body))
-        events = (_event_of(config.name, reading, index, row) for index, row in enumerate(reading.rows()))
-        return [event for event in events if event is not None]
+        read = (_statement_of(config.name, reading, index, row) for index, row in enumerate(reading.rows()))
+        return [statement for statement in read if statement is not None]
 
     def delivery_id(self, inbound: Inbound) -> str:
         """Give the id of Standard Webhooks, where there is one."""
@@ -109,14 +109,14 @@ class _Reading:
         return rows
 
 
-def _event_of(source: str, reading: _Reading, index: int, row: _Row) -> Event | None:
+def _statement_of(source: str, reading: _Reading, index: int, row: _Row) -> Event | Unreadable | None:
     mapping = reading.mapping
     try:
         if mapping.when is not None and not _flag({"when": reading.evaluate(mapping.when, row, "when")}, "when"):
             return None
         return _event(source, {name: reading.evaluate(each, row, name) for name, each in mapping.fields.items()})
     except PayloadNotUnderstood as error:
-        raise PayloadNotUnderstood(f"item {index}: {error}") from None
+        return Unreadable(why=f"item {index}: {error}")
 
 
 def _event(source: str, values: Mapping[str, Any]) -> Event:

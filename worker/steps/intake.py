@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from worker.core.model import Event, Inbound
+from worker.core.model import Event, Inbound, Unreadable
 from worker.core.ruleset import AuthConfig, SourceConfig
-from worker.errors import PayloadNotUnderstood, SourceUnknown
+from worker.errors import SourceUnknown
 from worker.ports import Entry, Inbox, Meter, Recorded, Source, Statement
 
 REPEAT_WINDOW_S = 600
@@ -35,11 +35,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What to answer: how many statements were accepted, or were repeats, or that nothing was understood."""
+    """What to answer: how many statements were accepted, were repeats, or could not be understood."""
 
     accepted: int
     duplicates: int
-    unparsed: bool
+    unparsed: int
 
 
 class Intake:
@@ -74,9 +74,12 @@ class Intake:
                 done(result)
                 return
             repeated = entry.statements if result.duplicate else 0
-            outcome = "duplicate" if result.duplicate else "unparsed" if entry.unparsed else "accepted"
+            nothing = entry.unparsed and not entry.statements
+            outcome = "duplicate" if result.duplicate else "unparsed" if nothing else "accepted"
             count("inbounds", source=inbound.source, outcome=outcome)
-            done(Receipt(entry.statements - repeated, repeated, bool(entry.unparsed)))
+            if entry.unparsed and not result.duplicate:
+                count("statements_unparsed", by=entry.unparsed, source=inbound.source)
+            done(Receipt(entry.statements - repeated, repeated, entry.unparsed))
 
         self._inbox.record(entry, recorded)
 
@@ -89,14 +92,15 @@ def without_secrets(inbound: Inbound, auth: AuthConfig) -> Inbound:
 
 
 def understood(endpoint: Endpoint, inbound: Inbound) -> Entry:
-    """Read an authentic inbound as far as it can be understood; a fault of ours loses nothing either."""
+    """Count what an authentic inbound says, and what of it cannot be read; why, react tells when it reads it again."""
     try:
         statements = endpoint.source.normalise(inbound, endpoint.config)
-    except PayloadNotUnderstood as failed:
-        return Entry(inbound=inbound, delivery=None, statements=0, unparsed=str(failed) or "not understood")
-    except Exception as bug:
-        return Entry(inbound=inbound, delivery=None, statements=0, unparsed=f"internal fault: {type(bug).__name__}")
-    return Entry(inbound=inbound, delivery=_delivery(endpoint, inbound, statements), statements=len(statements))
+    except Exception:  # not understood, or a fault of ours: nothing is lost by either
+        return Entry(inbound=inbound, delivery=None, statements=0, unparsed=1)
+    readable = [statement for statement in statements if not isinstance(statement, Unreadable)]
+    unparsed = len(statements) - len(readable)
+    delivery = _delivery(endpoint, inbound, readable) if readable or not unparsed else None
+    return Entry(inbound=inbound, delivery=delivery, statements=len(readable), unparsed=unparsed)
 
 
 def _delivery(endpoint: Endpoint, inbound: Inbound, statements: Sequence[Statement]) -> str | None:

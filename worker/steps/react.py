@@ -27,6 +27,7 @@ from worker.core.model import (
     Signal,
     SignalId,
     Status,
+    Unreadable,
     Window,
     episode_key,
 )
@@ -188,7 +189,8 @@ class Fold:
             if isinstance(statements, PayloadNotUnderstood):
                 self._close(inbound, [str(statements)])
                 continue
-            self._take_one(inbound, [s for s in statements if isinstance(s, Event)])
+            unread = [f"not understood: {s.why}" for s in statements if isinstance(s, Unreadable)]
+            self._take_one(inbound, [s for s in statements if isinstance(s, Event)], unread)
 
     def commit(self) -> Commit:
         """Give everything that changed."""
@@ -248,9 +250,9 @@ class Fold:
 
     # -- one inbound
 
-    def _take_one(self, inbound: Inbound, events: Sequence[Event]) -> None:
+    def _take_one(self, inbound: Inbound, events: Sequence[Event], unread: Sequence[str]) -> None:
         items: dict[str, list[Item]] = {}
-        faults: list[str] = []
+        faults = [*unread]
         for position, event in enumerate(events):
             changes = self._settle(inbound, event)
             matches = self._matches.get((inbound.seq, position), [])

@@ -132,7 +132,7 @@ def _inbound(scope: Scope, body: bytes, clock: Clock) -> Inbound:
 
 
 def _accepted(receipt: Receipt) -> bytes:
-    unparsed = b',"unparsed":1' if receipt.unparsed else b""
+    unparsed = b',"unparsed":%d' % receipt.unparsed if receipt.unparsed else b""
     return b'{"accepted":%d,"duplicates":%d%b}' % (receipt.accepted, receipt.duplicates, unparsed)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from worker.core.model import Event, Inbound, Status
+from worker.core.model import Event, Inbound, Status, Unreadable
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import PayloadNotUnderstood
+from worker.ports import Statement
 from worker.sources.alertmanager import Alertmanager
 
 CONFIG = SourceConfig(name="am", kind="alertmanager", auth=AuthConfig(scheme="none"))
@@ -30,12 +33,18 @@ def alert(**changes: Any) -> dict[str, Any]:
     return plain | changes
 
 
-def events(*alerts: dict[str, Any], **top: Any) -> list[Event]:
-    body = {"version": "4", "status": "firing", "groupKey": "{}:{}", "truncatedAlerts": 0, "alerts": alerts} | top
-    read = Alertmanager().normalise(
-        Inbound(source="am", body=json.dumps(body).encode(), headers={}, received_at=NOW), CONFIG
-    )
+def events(*alerts: Any, **top: Any) -> list[Event]:
+    """What is said; raises for the first alert that cannot be read."""
+    read = statements(*alerts, **top)
+    for unreadable in (statement for statement in read if isinstance(statement, Unreadable)):
+        raise PayloadNotUnderstood(unreadable.why)
     return [event for event in read if isinstance(event, Event)]
+
+
+def statements(*alerts: Any, **top: Any) -> Sequence[Statement]:
+    body = {"version": "4", "status": "firing", "groupKey": "{}:{}", "truncatedAlerts": 0, "alerts": alerts} | top
+    inbound = Inbound(source="am", body=json.dumps(body).encode(), headers={}, received_at=NOW)
+    return Alertmanager().normalise(inbound, CONFIG)
 
 
 def test_the_status_of_an_alert_counts_and_not_the_one_at_the_top() -> None:
@@ -127,15 +136,29 @@ def test_keys_of_the_future_are_ignored() -> None:
         {"version": "1", "alerts": []},
         {"version": 4, "alerts": []},
         [],
-        {"alerts": ["Slow"]},
-        {"alerts": [{"labels": {"a": "b"}}]},
-        {"alerts": [{"status": "FIRING", "fingerprint": "a"}]},
     ],
 )
 def test_another_shape_is_refused_with_the_way_out(body: object) -> None:
     inbound = Inbound(source="am", body=json.dumps(body).encode(), headers={}, received_at=NOW)
     with pytest.raises(PayloadNotUnderstood, match="use a source of kind json"):
         Alertmanager().normalise(inbound, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("unread", "why"),
+    [
+        ("Slow", r"alerts\[1\]\.not an object"),
+        ({"labels": {"a": "b"}}, r"alerts\[1\]\.status: neither"),
+        ({"status": "FIRING", "fingerprint": "a"}, r"alerts\[1\]\.status: neither"),
+    ],
+)
+def test_one_alert_that_cannot_be_read_costs_no_other(unread: object, why: str) -> None:
+    first, named, last = statements(alert(), unread, alert(fingerprint="b", status="resolved"))
+    assert isinstance(first, Event)
+    assert isinstance(last, Event)
+    assert (first.status, last.status) == (Status.FIRING, Status.RESOLVED)
+    assert isinstance(named, Unreadable)
+    assert re.match(f"{why}.*use a source of kind json", named.why)
 
 
 def test_one_alert_that_cannot_be_read_is_named() -> None:

@@ -1,18 +1,19 @@
-"""The json source: a mapping says what a body states, and a mapping that fails says nothing at all."""
+"""The json source: a mapping says what a body states, and an item that it fails on says nothing at all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from worker.core.conditions import Want, compile_json
-from worker.core.model import Event, Inbound, Status
+from worker.core.model import Event, Inbound, Status, Unreadable
 from worker.core.ruleset import AuthConfig, JsonMapping, Program, SourceConfig
 from worker.errors import EvaluationFailed, PayloadNotUnderstood
+from worker.ports import Statement
 from worker.sources.json_mapping import MAX_ITEMS, JsonSource
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -44,10 +45,20 @@ def mapping(each: Mapping[str, Any] | None = None, when: Any = None, **fields: A
 
 
 def events(how: JsonMapping | None, body: Any = None, auth: AuthConfig | None = None, **headers: str) -> list[Event]:
+    """What is said; raises for the first item that cannot be read."""
+    read = statements(how, body, auth, **headers)
+    for unreadable in (statement for statement in read if isinstance(statement, Unreadable)):
+        raise PayloadNotUnderstood(unreadable.why)
+    return [event for event in read if isinstance(event, Event)]
+
+
+def statements(
+    how: JsonMapping | None, body: Any = None, auth: AuthConfig | None = None, **headers: str
+) -> Sequence[Statement]:
     config = SourceConfig(name="ci", kind="json", auth=auth or AuthConfig(scheme="none"), mapping=how)
     lowered = {name.replace("_", "-"): value for name, value in headers.items()}
     inbound = Inbound(source="ci", body=json.dumps(body).encode(), headers=lowered, received_at=NOW)
-    return [event for event in JsonSource().normalise(inbound, config) if isinstance(event, Event)]
+    return JsonSource().normalise(inbound, config)
 
 
 def test_key_and_status_are_enough() -> None:
@@ -143,14 +154,29 @@ def test_when_leaves_items_out_and_is_true_or_false() -> None:
         events(mapping(when="yes"))
 
 
-def test_an_error_anywhere_refuses_the_whole_body_and_names_item_and_field() -> None:
+def test_an_item_that_cannot_be_read_is_named_and_costs_no_other() -> None:
+    each = {"n": lambda row: row["body"]}
+    how = mapping(each, key=lambda row: row["n"]["id"], title=lambda row: row["n"]["name"])
+    read = statements(how, [{"id": "a", "name": "A"}, {"id": "b"}, "x", {"id": "d", "name": "D"}])
+    assert [statement.key if isinstance(statement, Event) else statement for statement in read] == [
+        "a",
+        Unreadable(why="item 1: title: no such name: 'name'"),
+        Unreadable(why="item 2: key: no such name: string indices must be integers, not 'str'"),
+        "d",
+    ]
+
+
+def test_an_error_in_each_refuses_the_whole_body() -> None:
+    with pytest.raises(PayloadNotUnderstood, match=r"^each\.n: no such name"):
+        statements(mapping({"n": lambda row: row["x"]}))
+
+
+def test_an_error_names_item_and_field() -> None:
     each = {"n": lambda row: row["body"]}
     with pytest.raises(PayloadNotUnderstood, match=r"^item 1: title: no such name: 'name'$"):
         events(mapping(each, title=lambda row: row["n"]["name"]), [{"name": "a"}, {}])
     with pytest.raises(PayloadNotUnderstood, match=r"^item 0: when: no such name"):
         events(mapping(when=lambda row: row["x"]))
-    with pytest.raises(PayloadNotUnderstood, match=r"^each\.n: no such name"):
-        events(mapping({"n": lambda row: row["x"]}))
 
 
 @pytest.mark.parametrize("value", [None, {}, "text", 7])
@@ -243,7 +269,9 @@ def test_real_expressions_do_as_the_reference_says() -> None:
         ("1", Status.FIRING, {"env": "prod"}),
         ("3", Status.RESOLVED, {}),
     ]
-    with pytest.raises(PayloadNotUnderstood, match=r"^item 1: status: .*job\.ok"):
-        events(how, {"jobs": [{"id": 1, "ok": True}, {"id": 2, "ok": "no"}]})
+    said, unread = statements(how, {"jobs": [{"id": 1, "ok": True}, {"id": 2, "ok": "no"}]})
+    assert isinstance(said, Event)
+    assert isinstance(unread, Unreadable)
+    assert unread.why.startswith("item 1: status: ")
     with pytest.raises(PayloadNotUnderstood, match=r"^each\.job: "):
         events(how, {"tasks": []})

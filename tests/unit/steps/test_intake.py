@@ -13,10 +13,10 @@ import pytest
 
 from tests.unit.steps.rig import HEAD, START, Rig, alert, notification, rule
 from worker.core.model import Inbound
-from worker.errors import Overloaded, PayloadNotUnderstood, SignatureInvalid, SourceUnknown
+from worker.errors import Overloaded, SignatureInvalid, SourceUnknown
 from worker.ledger import open_ledger
 from worker.ports import Entry
-from worker.steps.intake import Intake, Receipt, understood
+from worker.steps.intake import Intake, Receipt
 
 Make = Callable[..., Rig]
 CANARY = "canary-5f1d"
@@ -51,7 +51,7 @@ def _endpoints(rules: object, environ: dict[str, str]) -> object:
 
 def test_what_is_accepted_is_on_disk_when_it_is_answered(make: Make, tmp_path: Path) -> None:
     rig = make()
-    assert rig.receives("alerts", notification(alert("a"), alert("b"))) == Receipt(2, 0, unparsed=False)
+    assert rig.receives("alerts", notification(alert("a"), alert("b"))) == Receipt(2, 0, unparsed=0)
     copy = tmp_path / "power-failure.db"
     for suffix in ("", "-wal"):
         shutil.copyfile(f"{rig.path}{suffix}", f"{copy}{suffix}")
@@ -66,9 +66,9 @@ def test_the_same_bytes_without_stamps_are_recorded_again_because_they_may_be_ne
     """An alert that expired and is back with its old start is told by the very same bytes."""
     rig = make()
     body = notification(alert("a"), alert("b"))
-    assert rig.receives("alerts", body) == Receipt(2, 0, unparsed=False)
+    assert rig.receives("alerts", body) == Receipt(2, 0, unparsed=0)
     rig.now += timedelta(seconds=5)
-    assert rig.receives("alerts", body) == Receipt(2, 0, unparsed=False)
+    assert rig.receives("alerts", body) == Receipt(2, 0, unparsed=0)
     assert len(rig.ledger.pending(10)) == 2
 
 
@@ -77,7 +77,7 @@ def test_the_same_bytes_much_later_are_a_new_inbound(make: Make) -> None:
     body = notification(alert("a"))
     rig.receives("alerts", body)
     rig.now += timedelta(minutes=11)
-    assert rig.receives("alerts", body) == Receipt(1, 0, unparsed=False)
+    assert rig.receives("alerts", body) == Receipt(1, 0, unparsed=0)
 
 
 def test_the_same_bytes_are_news_where_they_name_no_occurrence(make: Make) -> None:
@@ -125,19 +125,42 @@ def test_a_senders_own_id_tells_deliveries_apart(make: Make) -> None:
     assert inbound.seq == 0
 
 
-def test_a_body_that_is_not_understood_is_recorded_counted_and_never_reacted_to(make: Make) -> None:
+def test_a_body_that_is_not_understood_is_recorded_counted_and_told(make: Make) -> None:
     rig = make()
-    assert rig.receives("alerts", b"not json") == Receipt(0, 0, unparsed=True)
+    assert rig.receives("alerts", b"not json") == Receipt(0, 0, unparsed=1)
+    rig.reacts()
     assert rig.ledger.totals()["inbounds_unparsed"] == 1
-    assert rig.ledger.pending(10) == []
-    assert rig.meter.counted == {"inbounds:unparsed:alerts": 1}
+    assert [(n.code, n.subject) for n in rig.notices] == [("inbound_parked", "inbound 1")]
+    assert rig.notices[0].text.startswith("the body is not JSON")
+    assert rig.meter.counted == {"inbounds:unparsed:alerts": 1, "statements_unparsed:alerts": 1, "events": 0}
+
+
+def test_what_can_be_read_counts_beside_what_cannot(make: Make) -> None:
+    rig = make()
+    body = notification(alert("a"), {"status": "odd"}, {"status": 7}, alert("d"))
+    assert rig.receives("alerts", body) == Receipt(2, 0, unparsed=2)
+    assert len(rig.ledger.pending(10)) == 1
+    assert rig.meter.counted == {"inbounds:accepted:alerts": 1, "statements_unparsed:alerts": 2}
+    assert rig.receives("alerts", notification({"status": 1}, {"status": 2})) == Receipt(0, 0, unparsed=2)
+    assert rig.reacts().ledger.totals()["inbounds_unparsed"] == 2
+
+
+def test_a_retry_of_what_could_be_read_in_part_is_a_repeat(make: Make) -> None:
+    rig = make()
+    event = "{each: {w: body}, key: w.key, status: w.status, occurred_at: w.t}"
+    stamped = f"  stamped: {{kind: json, auth: none, event: {event}}}\n"
+    rig.use(rule(match="{source: stamped}"), HEAD.replace("rules:\n", f"{stamped}rules:\n"))
+    body = [{"key": "k", "status": "firing", "t": START.isoformat()}, {"key": "l"}]
+    assert rig.receives("stamped", body) == Receipt(1, 0, unparsed=1)
+    assert rig.receives("stamped", body) == Receipt(0, 1, unparsed=1)
+    assert rig.meter.counted["statements_unparsed:stamped"] == 1
 
 
 def test_two_bodies_that_are_not_understood_are_both_kept(make: Make) -> None:
     rig = make()
     rig.receives("alerts", b"not json")
     rig.receives("alerts", b"not json")
-    assert rig.ledger.totals()["inbounds_unparsed"] == 2
+    assert rig.reacts().ledger.totals()["inbounds_unparsed"] == 2
 
 
 def test_a_fault_of_ours_in_reading_a_body_keeps_the_body(make: Make) -> None:
@@ -153,13 +176,15 @@ def test_a_fault_of_ours_in_reading_a_body_keeps_the_body(make: Make) -> None:
             raise IndexError("secret detail of the body")
 
     rig.endpoints["alerts"] = type(endpoint)(endpoint.config, Buggy(), ())
-    assert rig.receives("alerts", notification(alert())) == Receipt(0, 0, unparsed=True)
+    assert rig.receives("alerts", notification(alert())) == Receipt(0, 0, unparsed=1)
+    rig.reacts()
     assert rig.ledger.totals()["inbounds_unparsed"] == 1
+    assert [n.text for n in rig.notices] == ["internal fault: IndexError"]
 
 
 def test_a_ping_that_states_nothing_is_accepted_and_done(make: Make) -> None:
     rig = make()
-    assert rig.receives("alerts", notification()) == Receipt(0, 0, unparsed=False)
+    assert rig.receives("alerts", notification()) == Receipt(0, 0, unparsed=0)
     assert rig.ledger.pending(10) == []
 
 
@@ -227,16 +252,6 @@ def test_a_failed_commit_is_an_error_and_no_receipt(make: Make) -> None:
     intake.receive(Inbound(source="alerts", body=body, headers={}, received_at=START), answers.append)
     assert answers == [lost]
     assert rig.meter.counted == {}
-
-
-def test_what_is_understood_says_why_it_was_not(make: Make) -> None:
-    rig = make()
-    inbound = Inbound(source="alerts", body=b"{}", headers={}, received_at=START)
-    entry = understood(rig.endpoints["alerts"], inbound)
-    assert entry.delivery is None
-    assert "Alertmanager" in entry.unparsed
-    with pytest.raises(PayloadNotUnderstood):
-        rig.endpoints["alerts"].source.normalise(inbound, rig.endpoints["alerts"].config)
 
 
 def test_an_endpoint_shows_no_secret() -> None:

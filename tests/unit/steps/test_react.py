@@ -236,6 +236,23 @@ def test_a_source_that_is_not_configured_any_more_parks_what_it_sent_with_a_noti
     assert [(n.code, n.subject) for n in rig.notices] == [("inbound_parked", "inbound 1")]
 
 
+def test_an_alert_that_cannot_be_read_takes_none_of_its_notification_along_and_is_told(make: Make) -> None:
+    rig = make().alerts(alert("a"), {"status": "odd"}, alert("b")).settles()
+    assert list(rig.episode().members) == [("alerts", "a"), ("alerts", "b")]
+    assert rig.phase() == "open"
+    assert parked(rig) == 1
+    assert [(n.code, n.subject) for n in rig.notices] == [("inbound_parked", "inbound 1")]
+    assert rig.notices[0].text.startswith("not understood: alerts[1].fingerprint: missing")
+
+
+def test_an_item_that_cannot_be_read_takes_none_of_its_body_along_and_is_told(make: Make) -> None:
+    rig = make(rule(match="{}")).words(word("a"), {"key": "b"}, word("c"), {}).settles()
+    assert list(rig.episode().members) == [("words", "a"), ("words", "c")]
+    assert parked(rig) == 1
+    assert "item 1: status: " in rig.notices[0].text
+    assert "item 3: key: " in rig.notices[0].text
+
+
 # -- faults of ours, and of the ledger
 
 BUGS = (KeyError("k"), IndexError("i"), RecursionError("r"), OSError("o"), LookupError("l"), ConfigError("c"))

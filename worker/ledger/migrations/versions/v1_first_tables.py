@@ -99,7 +99,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("statements", sa.Integer(), nullable=False),
-        sa.Column("unparsed", sa.Text(), nullable=False),
+        sa.Column("unparsed", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_inbound"),
