@@ -3,38 +3,31 @@ The heart: what an episode does next.
 
 ``decide`` is pure and level-triggered: it takes one stimulus into account and then asks, whatever the stimulus was,
 what the phase should be, what the page should say, and when to look again. Deciding twice changes nothing.
-This file holds the phases of ``incident:`` rules; ``core.relays`` those of ``relay:`` rules.
+This file holds the phases of ``incident:`` rules, ``core.posts`` what is posted in them; ``core.relays`` is the same
+for ``relay:`` rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from worker.core import relays
-from worker.core.drafts import Context, Draft, Heard, Stimulus, Verdict, create_key, humanised, new_episode
+from worker.core import posts, relays
+from worker.core.drafts import Context, Draft, Heard, Stimulus, Verdict, humanised, new_episode
 from worker.core.model import (
     Action,
-    ActionKind,
     ActionState,
-    BackfillStep,
-    ComponentStatus,
-    Content,
     Episode,
     Event,
     IncidentStatus,
-    Member,
     Outcome,
-    PageState,
     Phase,
     Post,
     Result,
     Severity,
-    Status,
 )
 from worker.core.ruleset import IncidentPlan, RelayPlan, TooShort
-from worker.core.words import Standing, counts, words_for
+from worker.core.words import Standing, counts
 
 NOTHING = Verdict(episode=None, changed=False)
 
@@ -93,8 +86,8 @@ def _heard(
         draft = Draft(episode, context, heard.cause, now)
         began = draft.join(heard.items, counting)
         if not live and began:
-            draft.say("fires again: back to open")
-            draft.set(phase=Phase.OPEN, ended_at=None, clearing_since=None, told_max_open=False, opened_at=now)
+            draft.say("held: fires again soon after the end")
+            draft.set(phase=Phase.HELD, again_since=now, told_max_open=False)
     else:
         if context.rule is None:
             return NOTHING
@@ -114,8 +107,12 @@ def _may_come_back(episode: Episode, context: Context, now: datetime) -> bool:
         return False
     if episode.hands_off:
         return False
-    unsaid = any(a.kind is ActionKind.RESOLVE_INCIDENT and a.replaceable for a in episode.actions)
-    return unsaid or now - episode.ended_at < plan.reopen_within
+    return _end_unsaid(episode) or now - episode.ended_at < plan.reopen_within
+
+
+def _end_unsaid(episode: Episode) -> bool:
+    """Whether the page still shows as open what was decided to be over."""
+    return any(action.post is Post.RESOLVE and action.replaceable for action in episode.actions)
 
 
 def _after_outcome(draft: Draft, action: Action, outcome: Outcome) -> None:
@@ -141,7 +138,9 @@ def _reconcile(draft: Draft) -> None:
 
 
 def _rule_is_gone(draft: Draft) -> None:
-    if draft.episode.phase is Phase.HELD:
+    if draft.episode.phase is Phase.HELD and draft.episode.again_since is not None:
+        _stay_ended(draft, "its rule is gone")
+    elif draft.episode.phase is Phase.HELD:
         draft.say("dismissed: its rule is gone")
         draft.set(phase=Phase.DISMISSED, ended_at=draft.now)
     draft.wake()
@@ -152,19 +151,36 @@ def _rule_is_gone(draft: Draft) -> None:
 
 def _held(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     draft.set(rule_hash=draft.rule.hash)
+    again = draft.episode.again_since
+    if not standing.firing and again is not None:
+        _stay_ended(draft, "all clear within `hold`")
+        return
     if not standing.firing:
         _dismiss(draft, plan, standing, "all clear before anything was public")
         return
-    ready = draft.episode.held_since + plan.hold
-    if draft.now < ready:
+    ready = (again or draft.episode.held_since) + plan.hold
+    if _end_unsaid(draft.episode):
+        _begin(draft, plan, standing)
+    elif draft.now < ready:
         draft.wake(ready)
     elif muted_until := _muted(draft, standing):
         draft.wake(muted_until)
     elif draft.context.yielding:
         draft.wake(draft.now + timedelta(minutes=1))
     else:
-        draft.set(phase=Phase.OPEN, opened_at=draft.now)
-        _open(draft, plan, standing)
+        _begin(draft, plan, standing)
+
+
+def _begin(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    draft.set(phase=Phase.OPEN, opened_at=draft.now, again_since=None, ended_at=None, clearing_since=None)
+    _open(draft, plan, standing)
+
+
+def _stay_ended(draft: Draft, why: str) -> None:
+    """A blip soon after the end: nothing is said, and the end stays what it was."""
+    draft.set(phase=Phase.RESOLVED, again_since=None)
+    draft.say(f"stays resolved: {why}")
+    draft.wake()
 
 
 def _muted(draft: Draft, standing: Standing) -> datetime | None:
@@ -185,33 +201,10 @@ def _dismiss(draft: Draft, plan: IncidentPlan, standing: Standing, why: str) -> 
             )
         draft.cancel(action, why)
     if plan.too_short is TooShort.BACKFILL and not draft.episode.remote_id:
-        _backfill(draft, plan, standing)
+        posts.in_retrospect(draft, plan, standing)
     draft.set(phase=Phase.DISMISSED, ended_at=draft.now)
     draft.say(f"dismissed: {why}")
     draft.wake()
-
-
-def _backfill(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
-    worst = Standing(plan.impact, (_as_firing(m) for m in standing.members))
-    started, ended = draft.episode.held_since, draft.now
-    steps = (
-        BackfillStep(
-            at=started,
-            incident_status=IncidentStatus.INVESTIGATING,
-            message=_text(draft, plan, worst, Post.OPEN),
-            components=worst.components(),
-        ),
-        BackfillStep(
-            at=ended, incident_status=IncidentStatus.RESOLVED, message=_text(draft, plan, worst, Post.RESOLVE)
-        ),
-    )
-    content = Content(title=_title(draft, plan, worst), steps=steps)
-    draft.add(ActionKind.BACKFILL_INCIDENT, Post.BACKFILL, content, key=_key(draft, worst))
-
-
-def _as_firing(member: Member) -> Member:
-    signal = replace(member.signal, event=replace(member.signal.event, status=Status.FIRING))
-    return replace(member, signal=signal, cleared=False)
 
 
 # -- open
@@ -226,7 +219,7 @@ def _open(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     wakes = [_max_open(draft, plan)]
     if not draft.in_flight and not draft.episode.hands_off:
         if draft.episode.known is None:
-            _first_post(draft, plan, standing)
+            posts.first(draft, plan, standing)
         elif draft.context.yielding:
             wakes.append(draft.now + timedelta(minutes=1))
         else:
@@ -246,23 +239,6 @@ def _max_open(draft: Draft, plan: IncidentPlan) -> datetime | None:
     return None
 
 
-def _first_post(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
-    components = standing.components()
-    if any(action.kind is ActionKind.OPEN_INCIDENT and not action.replaceable for action in draft.episode.actions):
-        return
-    pending = draft.pending(ActionKind.OPEN_INCIDENT)
-    if pending is not None and pending.content.components == components:
-        return
-    content = Content(
-        title=_title(draft, plan, standing),
-        message=_text(draft, plan, standing, Post.OPEN),
-        incident_status=IncidentStatus.INVESTIGATING,
-        components=components,
-        notify=Post.OPEN in plan.notify,
-    )
-    draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=_key(draft, standing))
-
-
 def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     """Bring the page up to what is true; give the time to look again."""
     known = draft.episode.known
@@ -270,35 +246,18 @@ def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | 
     wanted = standing.components(draft.episode.touched)
     back = known.incident_status in (IncidentStatus.MONITORING, IncidentStatus.RESOLVED)
     pending = draft.pending()
-    if not back and _same(wanted, known.components):
+    if not back and posts.same(wanted, known.components):
         if pending is not None and pending.post is not Post.KEEPALIVE:
             draft.withdraw(pending, "the page says it already")
-        return _keepalive(draft, plan, standing, wanted)
-    post = _post_for(known, wanted)
+        return _keepalive(draft, plan, standing)
+    post = posts.fitting(known, wanted)
     if pending is not None:
         if pending.post is post and pending.content.components == wanted:
             return None
     elif post is not Post.REOPEN and (later := _gap(draft, plan)):
         return later
-    _update(draft, plan, standing, post, IncidentStatus.INVESTIGATING, wanted)
+    posts.update(draft, plan, standing, post, IncidentStatus.INVESTIGATING)
     return None
-
-
-def _same(wanted: Mapping[str, ComponentStatus], known: Mapping[str, ComponentStatus]) -> bool:
-    names = wanted.keys() | known.keys()
-    good = ComponentStatus.OPERATIONAL
-    return all(wanted.get(name, good) is known.get(name, good) for name in names)
-
-
-def _post_for(known: PageState, wanted: Mapping[str, ComponentStatus]) -> Post:
-    """What is back after we said that we only watch has grown only where it is worse than it was told before that."""
-    if known.incident_status is IncidentStatus.RESOLVED:
-        return Post.REOPEN
-    calm = known.incident_status is IncidentStatus.MONITORING
-    told = known.before if calm else known.components
-    if any(wanted[name].rank > told.get(name, ComponentStatus.OPERATIONAL).rank for name in wanted):
-        return Post.WORSEN
-    return Post.RELAPSE if calm else Post.IMPROVE
 
 
 def _gap(draft: Draft, plan: IncidentPlan) -> datetime | None:
@@ -307,9 +266,7 @@ def _gap(draft: Draft, plan: IncidentPlan) -> datetime | None:
     return later if later > draft.now else None
 
 
-def _keepalive(
-    draft: Draft, plan: IncidentPlan, standing: Standing, wanted: Mapping[str, ComponentStatus]
-) -> datetime | None:
+def _keepalive(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     keepalive, episode = plan.keepalive, draft.episode
     if keepalive is None or episode.posted_at is None or episode.keepalives >= keepalive.times:
         return None
@@ -317,25 +274,8 @@ def _keepalive(
     if draft.now < due:
         return due
     if draft.pending() is None and episode.known is not None:
-        _update(draft, plan, standing, Post.KEEPALIVE, episode.known.incident_status, wanted)
+        posts.update(draft, plan, standing, Post.KEEPALIVE, episode.known.incident_status)
     return None
-
-
-def _update(
-    draft: Draft,
-    plan: IncidentPlan,
-    standing: Standing,
-    post: Post,
-    status: IncidentStatus,
-    components: Mapping[str, ComponentStatus],
-) -> None:
-    known = draft.episode.known
-    # Whoever was mailed that we only watch must hear that it is back, whatever else mails.
-    taken_back = known is not None and known.incident_status is IncidentStatus.MONITORING
-    notify = _MAILED_AS.get(post, post) in plan.notify or (taken_back and Post.MONITORING in plan.notify)
-    message = _text(draft, plan, standing, post)
-    content = Content(message=message, incident_status=status, components=components, notify=notify)
-    draft.add(ActionKind.UPDATE_INCIDENT, post, content)
 
 
 # -- clearing
@@ -368,73 +308,41 @@ def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetim
     if pending is not None and pending.post is not Post.MONITORING:
         draft.withdraw(pending, "all is clear meanwhile")
         pending = None
-    if Post.MONITORING not in plan.say:
+    if Post.MONITORING not in plan.say or known.incident_status is IncidentStatus.RESOLVED:
         return None
     if known.incident_status is IncidentStatus.MONITORING or (pending and pending.post is Post.MONITORING):
         return None
     if pending is None and (later := _gap(draft, plan)):
         return later
-    wanted = standing.components(draft.episode.touched)
-    _update(draft, plan, standing, Post.MONITORING, IncidentStatus.MONITORING, wanted)
+    posts.update(draft, plan, standing, Post.MONITORING, IncidentStatus.MONITORING)
     return None
 
 
 def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
+    known = draft.episode.known
     if any(a.state is ActionState.HELD and not a.replaceable and a.kind.creates for a in draft.episode.actions):
         draft.notice(
             "resolve_waits",
             "all clear, but whether the page has the incident is not known; look and dismiss",
             Severity.ERROR,
         )
-        draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
-    elif draft.episode.known is None:
+    elif known is None:
         _dismiss(draft, plan, standing, "all clear before it was published")
         return
+    elif draft.episode.hands_off:
+        draft.notice(
+            "resolve_by_hand",
+            "all clear, but a person has taken over on the page: resolve it there",
+            Severity.ERROR,
+        )
+    elif known.incident_status is IncidentStatus.RESOLVED:
+        for action in draft.episode.actions:
+            draft.cancel(action, "all clear before the page was told that it was back")
     else:
-        draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
-        if draft.episode.hands_off:
-            draft.notice(
-                "resolve_by_hand",
-                "all clear, but a person has taken over on the page: resolve it there",
-                Severity.ERROR,
-            )
-        else:
-            notify = Post.RESOLVE in plan.notify and draft.episode.mailed
-            message = _text(draft, plan, standing, Post.RESOLVE)
-            content = Content(message=message, incident_status=IncidentStatus.RESOLVED, notify=notify)
-            draft.add(ActionKind.RESOLVE_INCIDENT, Post.RESOLVE, content)
+        posts.last(draft, plan, standing)
+    draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
     draft.say("resolved")
     draft.wake()
 
 
 _PHASES = {Phase.HELD: _held, Phase.OPEN: _open, Phase.CLEARING: _clearing}
-
-
-# -- words
-
-_SAID_AS = {Post.REOPEN: Post.OPEN, Post.RELAPSE: Post.OPEN}
-_MAILED_AS = {Post.REOPEN: Post.OPEN, Post.RELAPSE: Post.MONITORING}
-
-
-def _text(draft: Draft, plan: IncidentPlan, standing: Standing, post: Post) -> str:
-    said_as = _SAID_AS.get(post, post)
-    template = plan.keepalive.text if post is Post.KEEPALIVE and plan.keepalive else plan.say[said_as]
-    return template.render(_words(draft, standing))
-
-
-def _title(draft: Draft, plan: IncidentPlan, standing: Standing) -> str:
-    return plan.title.render(_words(draft, standing))
-
-
-def _words(draft: Draft, standing: Standing) -> Mapping[str, object]:
-    leading = standing.leading()
-    assert leading is not None
-    components = standing.components() or standing.components(draft.episode.touched)
-    speakers = standing.firing or standing.members
-    return words_for(draft.rule, draft.episode, leading.signal.event, speakers, components, draft.context, draft.now)
-
-
-def _key(draft: Draft, standing: Standing) -> str:
-    leading = standing.leading()
-    assert leading is not None
-    return create_key(draft, leading.signal)

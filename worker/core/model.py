@@ -486,6 +486,7 @@ class Episode:
         group: What the group is known by, names to values.
         rule_hash: The rule revision that it follows.
         held_since: When the first of the signals that fire now began to.
+        again_since: While it is held once more, after its end was told: when the first of them began to.
         opened_at: When it was decided to open it.
         clearing_since: When nothing fired any more.
         ended_at: When it was resolved or dismissed.
@@ -518,6 +519,7 @@ class Episode:
     rule_hash: str
     created_at: datetime
     held_since: datetime
+    again_since: datetime | None = None
     opened_at: datetime | None = None
     clearing_since: datetime | None = None
     ended_at: datetime | None = None

@@ -187,6 +187,92 @@ def test_firing_again_soon_reopens_the_same_incident() -> None:
     assert t.said[-1] == "21m resolve resolve mails"
 
 
+def ended(**incident: str) -> Transcript:
+    """An incident of which the page was told at minute 6 that it is over."""
+    options = {"hold": "3m", "quiet": "1m", "reopen_within": "10m", **incident}
+    t = Transcript(rule_of(MONITORED, **options)).fires().passes("5m").clears().passes("1m")
+    assert t.said[-1] == "6m resolve resolve mails"
+    return t
+
+
+@pytest.mark.parametrize("too_short", ["skip", "backfill"])
+def test_a_blip_soon_after_the_end_is_not_told(too_short: str) -> None:
+    t = ended(too_short=too_short)
+    before = len(t.said)
+    t.passes("4m").fires().passes("2m")
+    assert t.phase == "held"
+    assert t.clears().passes("1h").said[before:] == []
+    assert t.phase == "resolved"
+
+
+def test_what_lasts_for_hold_soon_after_the_end_reopens_the_same_incident() -> None:
+    t = ended().passes("4m").fires().passes("20m")
+    assert t.said[-1] == "13m update reopen mails"
+    assert t.posts[-1][1].remote_id == "inc-1"
+    t.clears().passes("1h")
+    assert t.said[-1] == "31m resolve resolve mails"
+
+
+def test_what_fires_soon_enough_counts_though_hold_ends_too_late() -> None:
+    t = ended().passes("9m").fires().passes("1h")
+    assert t.said[-1] == "18m update reopen mails"
+    assert t.opened == 1
+
+
+def test_a_blip_does_not_put_off_the_time_from_which_on_it_is_a_new_incident() -> None:
+    t = ended().passes("9m").fires().passes("1m").clears().passes("1m").fires().passes("1h")
+    assert t.said[-1] == "20m open open mails"
+    assert t.episode is not None
+    assert t.episode.number == 2
+
+
+def test_an_end_that_is_on_its_way_when_it_fires_again_is_told_and_then_taken_back() -> None:
+    t = Transcript(rule_of(hold="3m", quiet="1m", reopen_within="10m")).fires().passes("5m").clears()
+    t.passes("1m", page=False)
+    action = t.sends()
+    t.fires(page=False).passes("1m", page=False).outcome(action, Result.DONE).passes("1h")
+    assert [line.split(" ", 1)[1] for line in t.said] == [
+        "open open mails",
+        "resolve resolve mails",
+        "update reopen mails",
+    ]
+    assert t.said[-1] == "9m update reopen mails"
+
+
+def test_an_end_that_turns_out_not_to_be_on_the_page_is_not_told_while_it_fires_again() -> None:
+    t = Transcript(rule_of(hold="3m", quiet="1m", reopen_within="10m")).fires().passes("5m").clears()
+    t.passes("1m", page=False)
+    action = t.sends()
+    t.fires(page=False).outcome(action, Result.UNKNOWN).passes("1m", page=False).outcome(action, Result.ABSENT)
+    assert t.passes("1h").said == ["3m open open mails"]
+    assert t.phase == "open"
+
+
+def test_what_cannot_be_reopened_and_clears_is_over_without_another_word() -> None:
+    t = ended(hold="0s", min_gap="0s")
+    before = list(t.said)
+    t.answer = lambda action: Result.NOT_SENT
+    t.passes("4m").fires().passes("5m").clears().passes("30s")
+    t.answer = lambda action: Result.DONE
+    assert t.passes("1h").said == before
+    assert (t.phase, t.states) == ("resolved", [])
+
+
+def test_a_rule_that_is_taken_out_while_it_fires_again_leaves_the_incident_resolved() -> None:
+    t = ended().passes("4m").fires()
+    t.context = replace(t.context, rule=None)
+    assert t.passes("1h").phase == "resolved"
+
+
+def test_what_fires_again_yields_as_what_fires_first() -> None:
+    t = ended().passes("4m").fires()
+    t.context = replace(t.context, yielding="database")
+    before = len(t.said)
+    assert t.passes("10m").said[before:] == []
+    t.context = replace(t.context, yielding="")
+    assert t.passes("2m").said[-1] == "21m update reopen mails"
+
+
 def test_a_page_that_does_not_reopen_gets_a_new_incident() -> None:
     def answer(action):  # type: ignore[no-untyped-def]
         return Result.REFUSED if action.post == "reopen" else Result.DONE

@@ -188,8 +188,8 @@ class IncidentCommon(PublishingSpec):
     )
     reopen_within: Duration = Field(
         default=parse_duration("0s"),
-        description="Fires again this soon after the end: the same incident is reopened on the page. "
-        "Default: 0s, never.",
+        description="Fires again this soon after the end, and lasts for `hold`: the same incident is reopened on the "
+        "page. Default: 0s, never.",
     )
     min_gap: Duration = Field(
         default=parse_duration("5m"),
