@@ -11,48 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from worker.bootstrap import run_file_of
 from worker.bootstrap.worker import Worker
+from worker.web.server import Server
 
 LOG = structlog.get_logger("worker")
-
-
-class _Server(uvicorn.Server):
-    """Tells once where it listens."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[str], None]) -> None:
-        super().__init__(config)
-        self._tell = started
-
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._tell(f"http://{host}:{port}")
-
-
-def make_server(worker: Worker, started: Callable[[str], None]) -> uvicorn.Server:
-    """
-    Make the HTTP server of a worker; ``run()`` serves until ``should_exit`` is set or a signal comes.
-
-    Args:
-        started: Called with the address once the server listens.
-    """
-    settings = worker.settings
-    config = uvicorn.Config(
-        worker.app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-        server_header=False,
-        proxy_headers=False,
-        lifespan="off",
-    )
-    return _Server(config, started)
 
 
 def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> None:
@@ -75,7 +39,7 @@ def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> 
     gc.freeze()
     worker.start()
     try:
-        make_server(worker, listening).run()
+        Server(worker.app, worker.settings.host, worker.settings.port, listening).run()
     finally:
         worker.stop()
         if run_file is not None:

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
 
 import structlog
-from fastapi import FastAPI
 
 from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
 from worker.core.model import ActionKind, ActionState, Directory, Episode, Inbound, Severity, Window
@@ -183,7 +182,7 @@ class Worker:
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
         )
-        self.app: FastAPI = make_app(
+        self.app = make_app(
             self._hooks,
             alive=self.alive,
             ready=self.ready,

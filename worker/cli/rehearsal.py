@@ -23,13 +23,13 @@ from typing import Any
 import httpx
 
 from worker.bootstrap import load_rules
-from worker.bootstrap.server import make_server
 from worker.bootstrap.worker import Worker
 from worker.core.model import digest
 from worker.core.ruleset import RuleSet
 from worker.sandbox import DEFAULT_KEY, SandboxServer
 from worker.settings import Settings
 from worker.telemetry import set_up_logs
+from worker.web.server import Server
 
 SPEED = 150
 """Virtual seconds per second."""
@@ -187,7 +187,8 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
         self._worker = Worker(settings, environ=secrets_of(loaded), clock=clock, rules=loaded)
         self._url = ""
         self._up = threading.Event()
-        self._server = make_server(self._worker, self._started)
+        settings = self._worker.settings
+        self._server = Server(self._worker.app, settings.host, settings.port, self._started)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
     def _started(self, url: str) -> None:

@@ -8,6 +8,7 @@ This file may not know what an inbound says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Text, func, select, text, type_coerce
@@ -75,17 +76,16 @@ def _write(connection: Connection, rows: Sequence[Values]) -> int:
 
 def _write_some(connection: Connection, rows: Sequence[Values]) -> int:
     """
-    Write many rows with one statement, a few statements in all.
+    Write many rows with one statement.
 
     The driver lets go of the interpreter at every statement, and then waits for it while the event loop is at work:
     one statement a row made intake wait once a row. Measured with ``make bench``.
     """
-    written, start = 0, 0
-    for size, statement in _SOME.items():
-        while len(rows) - start >= size:
-            values = [bind(row[name]) for row in rows[start : start + size] for name, bind in _BINDS.items()]
-            written += connection.exec_driver_sql(statement, tuple(values)).rowcount
-            start += size
+    written = 0
+    for start in range(0, len(rows), _MOST):
+        some = rows[start : start + _MOST]
+        values = [bind(row[name]) for row in some for name, bind in _BINDS]
+        written += connection.exec_driver_sql(_statement(len(some)), tuple(values)).rowcount
     return written
 
 
@@ -93,18 +93,20 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _binds() -> dict[str, Callable[[Any], Any]]:
+def _binds() -> list[tuple[str, Callable[[Any], Any]]]:
     dialect = sqlite.dialect()
-    return {column.name: column.type.bind_processor(dialect) or _as_it_is for column in INBOUND.c}
+    return [(column.name, column.type.bind_processor(dialect) or _as_it_is) for column in INBOUND.c]
 
 
-def _some(size: int) -> str:
+@cache
+def _statement(rows: int) -> str:
+    names = ", ".join(name for name, _ in _BINDS)
     row = f"({', '.join('?' * len(_BINDS))})"
-    return f"INSERT INTO inbound ({', '.join(_BINDS)}) VALUES {', '.join([row] * size)} ON CONFLICT DO NOTHING"  # noqa: S608
+    return f"INSERT INTO inbound ({names}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"  # noqa: S608
 
 
 _BINDS = _binds()
-_SOME = {size: _some(size) for size in (64, 16, 4, 1)}
+_MOST = 64
 
 
 def _insert(

@@ -33,7 +33,13 @@ _WAL_BYTES = 64 << 20
 _READERS = 16
 
 _PRAGMAS = ("foreign_keys=ON", "temp_store=MEMORY", "cache_size=-4000")
-_WRITER_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", f"journal_size_limit={_WAL_BYTES}", *_PRAGMAS)
+_WRITER_PRAGMAS = (
+    "page_size=8192",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    f"journal_size_limit={_WAL_BYTES}",
+    *_PRAGMAS,
+)
 _READER_PRAGMAS = ("query_only=ON", *_PRAGMAS)
 
 # https://sqlite.org/wal.html#walresetbug: the first release with the fix, and its backports

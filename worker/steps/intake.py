@@ -53,35 +53,39 @@ class Intake:
         self._endpoints = endpoints
         self._meter = meter
 
-    def receive(self, inbound: Inbound, done: Callable[[Receipt | Exception], None]) -> None:
+    def understood(self, inbound: Inbound) -> Entry:
         """
-        Verify and queue an inbound; *done* is called once it is on disk, or failed, from any thread.
+        Prove an inbound authentic and read it; what cannot be read is recorded all the same.
 
         Raises:
             SourceUnknown: No such source is configured.
             SignatureInvalid: It is not authentic.
-            Overloaded: The backlog is full.
         """
         endpoint = self._endpoints().get(inbound.source)
         if endpoint is None:
             raise SourceUnknown
         endpoint.source.verify(inbound, endpoint.config.auth, endpoint.secrets, inbound.received_at)
-        entry = understood(endpoint, without_secrets(inbound, endpoint.config.auth))
-        count = self._meter.count
+        return understood(endpoint, without_secrets(inbound, endpoint.config.auth))
 
-        def recorded(result: Recorded | Exception) -> None:
-            if isinstance(result, Exception):
-                done(result)
-                return
-            repeated = entry.statements if result.duplicate else 0
-            nothing = entry.unparsed and not entry.statements
-            outcome = "duplicate" if result.duplicate else "unparsed" if nothing else "accepted"
-            count("inbounds", source=inbound.source, outcome=outcome)
-            if entry.unparsed and not result.duplicate:
-                count("statements_unparsed", by=entry.unparsed, source=inbound.source)
-            done(Receipt(entry.statements - repeated, repeated, entry.unparsed))
+    def record(self, entry: Entry, done: Callable[[Recorded | Exception], None]) -> None:
+        """
+        Queue an entry; *done* is called once it is on disk, or failed, from any thread.
 
-        self._inbox.record(entry, recorded)
+        Raises:
+            Overloaded: The backlog is full.
+        """
+        self._inbox.record(entry, done)
+
+    def receipt(self, entry: Entry, recorded: Recorded) -> Receipt:
+        """Tell, and count, what became of a recorded entry."""
+        repeated = entry.statements if recorded.duplicate else 0
+        nothing = entry.unparsed and not entry.statements
+        outcome = "duplicate" if recorded.duplicate else "unparsed" if nothing else "accepted"
+        source = entry.inbound.source
+        self._meter.count("inbounds", source=source, outcome=outcome)
+        if entry.unparsed and not recorded.duplicate:
+            self._meter.count("statements_unparsed", by=entry.unparsed, source=source)
+        return Receipt(entry.statements - repeated, repeated, entry.unparsed)
 
 
 def without_secrets(inbound: Inbound, auth: AuthConfig) -> Inbound:

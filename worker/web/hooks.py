@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from starlette.types import Receive, Scope, Send
 
 from worker.core.model import Inbound
 from worker.errors import InboundError, InboundTooLarge, LedgerUnavailable, Overloaded
-from worker.ports import Clock, Meter
+from worker.ports import Clock, Entry, Meter, Recorded
 from worker.steps.intake import Intake, Receipt
 
+PREFIX = "/hooks/"
+METHODS = ("POST", "PUT")
 RETRY_AFTER_S = b"5"
 MOST_DIGITS = 18
 """So many of a length are read; Python itself refuses to read thousands."""
@@ -43,11 +46,15 @@ class HookEndpoint:
         self._clock = clock
         self._meter = meter
         self._ring = ring
-        self._settled: deque[tuple[asyncio.Future[Receipt], Receipt | Exception]] = deque()
+        self._arrived: list[tuple[Entry, asyncio.Future[Recorded]]] = []
+        self._settled: deque[tuple[asyncio.Future[Recorded], Recorded | Exception]] = deque()
         self._waking = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["method"] not in METHODS:
+            await _answer(send, 405, b'{"error":"post it"}', (b"allow", ", ".join(METHODS).encode()))
+            return
         try:
             body = await self._body(scope, receive)
             if body is None:
@@ -86,20 +93,39 @@ class HookEndpoint:
         return body
 
     async def _recorded(self, inbound: Inbound) -> Receipt:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Receipt] = loop.create_future()
-
-        def done(result: Receipt | Exception) -> None:
-            # Many are settled by one commit: one call into the loop wakes them all. The flag falls before the
-            # deque is emptied, so that whoever still saw it up has appended in time.
-            self._settled.append((future, result))
-            if not self._waking:
-                self._waking = True
-                loop.call_soon_threadsafe(self._wake)
-
-        self._intake.receive(inbound, done)
+        entry = self._intake.understood(inbound)
         self.received += 1
-        return await future
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Recorded] = loop.create_future()
+        if not self._arrived:
+            loop.call_soon(self._hand_over)
+        self._arrived.append((entry, future))
+        return self._intake.receipt(entry, await future)
+
+    def _hand_over(self) -> None:
+        """
+        Queue what came in one round of the loop: one commit takes it all.
+
+        Handed over one by one, the first would wake the ledger's writer, which then took the interpreter away from
+        those who come next.
+        """
+        arrived, self._arrived = self._arrived, []
+        loop = asyncio.get_running_loop()
+        for entry, future in arrived:
+            try:
+                self._intake.record(entry, partial(self._done, loop, future))
+            except (Overloaded, LedgerUnavailable) as ours:
+                future.set_exception(ours)
+
+    def _done(
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Recorded], result: Recorded | Exception
+    ) -> None:
+        # Many are settled by one commit: one call into the loop wakes them all. The flag falls before the
+        # deque is emptied, so that whoever still saw it up has appended in time.
+        self._settled.append((future, result))
+        if not self._waking:
+            self._waking = True
+            loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         self._waking = False
@@ -122,7 +148,7 @@ def _inbound(scope: Scope, body: bytes, clock: Clock) -> Inbound:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Inbound(
-        source=scope["path_params"]["source"],
+        source=scope["path"][len(PREFIX) :],
         body=body,
         headers=headers,
         received_at=clock(),

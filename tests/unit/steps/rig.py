@@ -21,7 +21,7 @@ from worker.core.rules import load
 from worker.core.ruleset import RuleSet
 from worker.errors import PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
-from worker.ports import Commit, Statement
+from worker.ports import Commit, Recorded, Statement
 from worker.providers import PROVIDERS
 from worker.steps.advance import Advance
 from worker.steps.deliver import Channel, Deliver
@@ -175,21 +175,22 @@ class Rig:
 
     def receives(self, source: str, body: object, **more: Any) -> Receipt:
         """A body arrives; give what would be answered."""
-        answers: list[Receipt | Exception] = []
+        answers: list[Recorded | Exception] = []
         there = threading.Event()
 
-        def done(answer: Receipt | Exception) -> None:
+        def done(answer: Recorded | Exception) -> None:
             answers.append(answer)
             there.set()
 
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = {"headers": {}, "received_at": self.now, **more}
-        self.intake.receive(Inbound(source=source, body=raw, **given), done)
+        entry = self.intake.understood(Inbound(source=source, body=raw, **given))
+        self.intake.record(entry, done)
         assert there.wait(10)
         answer = answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return self.intake.receipt(entry, answer)
 
     def alerts(self, *alerts: Mapping[str, object], **group: object) -> Rig:
         """Alertmanager posts alerts; nothing reacts yet."""

@@ -249,7 +249,8 @@ def test_a_failed_commit_is_an_error_and_no_receipt(make: Make) -> None:
     answers: list[object] = []
     intake = Intake(Failing(), lambda: rig.endpoints, rig.meter)  # type: ignore[arg-type]
     body = b'{"version":"4","alerts":[]}'
-    intake.receive(Inbound(source="alerts", body=body, headers={}, received_at=START), answers.append)
+    entry = intake.understood(Inbound(source="alerts", body=body, headers={}, received_at=START))
+    intake.record(entry, answers.append)
     assert answers == [lost]
     assert rig.meter.counted == {}
 

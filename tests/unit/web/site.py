@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
-import uvicorn
 
 from tests.fakes.ledger import FakeLedger
 from worker.core.ruleset import AuthConfig, SourceConfig
@@ -24,6 +23,7 @@ from worker.steps.intake import Endpoint, Intake
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
 from worker.web.hooks import HookEndpoint
+from worker.web.server import Server
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 TOKEN = "canary-of-the-sender-77aa"
@@ -150,12 +150,9 @@ class Unavailable:
 
 
 @contextmanager
-def served(site: Site, http: str = "httptools") -> Iterator[tuple[str, int]]:
+def served(site: Site) -> Iterator[tuple[str, int]]:
     """Serve over a real socket."""
-    config = uvicorn.Config(
-        site.app, host="127.0.0.1", port=0, http=http, log_config=None, access_log=False, lifespan="off"
-    )
-    server = uvicorn.Server(config)
+    server = Server(site.app, "127.0.0.1", 0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import threading
@@ -30,6 +31,7 @@ from tests.unit.web.site import (
 )
 from worker.errors import LedgerUnavailable
 from worker.ledger import open_ledger
+from worker.web import server
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -258,33 +260,27 @@ def test_a_ledger_that_is_gone_is_503_with_a_time_to_come_back() -> None:
 # -- over a socket
 
 
-@pytest.fixture(params=["httptools", "h11"])
-def http(request: pytest.FixtureRequest) -> str:
-    """Both parsers that the server may run with."""
-    return str(request.param)
-
-
-def test_a_content_length_beyond_the_limit_is_413_before_the_body_is_sent(http: str) -> None:
+def test_a_content_length_beyond_the_limit_is_413_before_the_body_is_sent() -> None:
     site = Site()
-    with served(site, http) as address, connected(address) as wire:
+    with served(site) as address, connected(address) as wire:
         wire.sendall(head(content_length=str(LIMIT + 1)))
         assert answer(wire)[0] == 413
     assert site.counted("inbounds_refused", reason="InboundTooLarge") == 1
 
 
-def test_a_chunked_body_beyond_the_limit_is_413_before_it_ends(http: str) -> None:
+def test_a_chunked_body_beyond_the_limit_is_413_before_it_ends() -> None:
     site = Site()
-    with served(site, http) as address, connected(address) as wire:
+    with served(site) as address, connected(address) as wire:
         wire.sendall(head(transfer_encoding="chunked"))
         for _ in range(3):
             wire.sendall(b"400\r\n" + b" " * 1024 + b"\r\n")
         assert answer(wire)[0] == 413
 
 
-def test_a_chunked_body_within_the_limit_is_read_whole(http: str) -> None:
+def test_a_chunked_body_within_the_limit_is_read_whole() -> None:
     site = Site()
     body = json.dumps(alerts("a")).encode()
-    with served(site, http) as address, connected(address) as wire:
+    with served(site) as address, connected(address) as wire:
         wire.sendall(head(transfer_encoding="chunked"))
         for start in range(0, len(body), 7):
             part = body[start : start + 7]
@@ -294,9 +290,9 @@ def test_a_chunked_body_within_the_limit_is_read_whole(http: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["9" * 30, "9" * 5000, "-1", "1e3", " 12 x"])
-def test_an_absurd_content_length_is_a_4xx_and_kept_by_nobody(http: str, length: str) -> None:
+def test_an_absurd_content_length_is_a_4xx_and_kept_by_nobody(length: str) -> None:
     site = Site()
-    with served(site, http) as address:
+    with served(site) as address:
         with connected(address) as wire:
             wire.sendall(head(content_length=length))
             assert 400 <= answer(wire)[0] < 500
@@ -310,9 +306,9 @@ def test_an_absurd_content_length_is_413_whatever_the_server_lets_through() -> N
     assert told.status_code == 413
 
 
-def test_a_sender_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind(http: str) -> None:
+def test_a_sender_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() -> None:
     site = Site()
-    with served(site, http) as address:
+    with served(site) as address:
         for framing in ({"content_length": "500"}, {"transfer_encoding": "chunked"}):
             with connected(address) as wire:
                 wire.sendall(head(**framing) + b'{"alerts":')
@@ -324,10 +320,10 @@ def test_a_sender_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind(ht
     assert site.rings == 1
 
 
-def test_a_sender_that_leaves_before_its_answer_is_recorded_all_the_same(http: str) -> None:
+def test_a_sender_that_leaves_before_its_answer_is_recorded_all_the_same() -> None:
     site = Site(inbox=HeldInbox())
     body = json.dumps(alerts("a")).encode()
-    with served(site, http) as address:
+    with served(site) as address:
         with connected(address) as wire:
             wire.sendall(head(content_length=str(len(body))) + body)
             until(lambda: held(site).waiting, "the entry")
@@ -338,9 +334,9 @@ def test_a_sender_that_leaves_before_its_answer_is_recorded_all_the_same(http: s
             assert answer(wire)[0] == 200
 
 
-def test_two_requests_on_one_connection_are_two_inbounds(http: str) -> None:
+def test_two_requests_on_one_connection_are_two_inbounds() -> None:
     site = Site()
-    with served(site, http) as address, connected(address) as wire:
+    with served(site) as address, connected(address) as wire:
         for name in "ab":
             body = json.dumps(alerts(name)).encode()
             wire.sendall(head(content_length=str(len(body))) + body)
@@ -348,9 +344,9 @@ def test_two_requests_on_one_connection_are_two_inbounds(http: str) -> None:
     assert site.rings == 2
 
 
-def test_expect_100_is_not_answered_with_go_on_where_the_body_would_be_too_large(http: str) -> None:
+def test_expect_100_is_not_answered_with_go_on_where_the_body_would_be_too_large() -> None:
     site = Site()
-    with served(site, http) as address, connected(address) as wire:
+    with served(site) as address, connected(address) as wire:
         wire.sendall(head(content_length=str(LIMIT + 1), expect="100-continue"))
         assert answer(wire)[0] == 413
 
@@ -380,3 +376,60 @@ def test_no_secret_is_in_any_answer_metric_or_log(
     assert "statusbridge_inbounds_refused" in everything
     assert TOKEN not in everything
     assert ADMIN not in everything
+
+
+# -- senders that are slow, and heads that do not end
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /hooks/alerts HT", head(content_length="500") + b"{"])
+def test_a_request_that_does_not_arrive_in_time_is_closed(monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    monkeypatch.setattr(server, "RECEIVE_S", 0.2)
+    site = Site()
+    with served(site) as address, connected(address) as wire:
+        wire.sendall(begun)
+        assert answer(wire)[0] == 408
+        assert wire.recv(1) == b""
+    assert site.inbox.totals()["inbounds"] == 0
+
+
+def test_a_drip_does_not_buy_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "RECEIVE_S", 0.3)
+    with served(Site()) as address, connected(address) as wire:
+        wire.sendall(head()[:-2])
+        with pytest.raises(OSError):  # noqa: PT012 - which of the bytes finds it closed is chance
+            for _ in range(1000):
+                wire.sendall(b"x-drip: 1\r\n")
+                threading.Event().wait(0.01)
+
+
+def test_who_waits_for_an_answer_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "RECEIVE_S", 0.1)
+    inbox = HeldInbox()
+    with served(Site(inbox)) as address, connected(address) as wire:
+        body = json.dumps(alerts("a")).encode()
+        wire.sendall(head(content_length=str(len(body))) + body)
+        until(lambda: inbox.waiting, "the inbox")
+        threading.Event().wait(0.4)
+        inbox.settle()
+        assert answer(wire)[0] == 202
+
+
+@pytest.mark.parametrize("line", [b"x-long: " + b"y" * 5000 + b"\r\n", b"a: b\r\n" * 700])
+def test_a_head_without_end_is_431(line: bytes) -> None:
+    with served(Site()) as address, connected(address) as wire:
+        wire.sendall(head()[:-2])
+        with contextlib.suppress(OSError):
+            for _ in range(200):
+                wire.sendall(line)
+        with contextlib.suppress(ConnectionResetError):
+            assert answer(wire)[0] in (400, 431)
+
+
+def test_a_body_is_not_taken_for_a_long_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_HEAD", 400)
+    with served(Site()) as address, connected(address) as wire:
+        for _ in range(3):
+            top = head(content_length="1900")
+            wire.sendall(top + b" " * 300)
+            wire.sendall(b" " * 1600)
+            assert answer(wire)[0] == 202
