@@ -338,9 +338,9 @@ class Outbox(Protocol):
         self, now: datetime, lease: timedelta, pages: Collection[str], kinds: Collection[ActionKind] = EVERY_KIND
     ) -> Action | None:
         """
-        Lease the next action that may be worked on: queued, unknown, or sending with a lapsed lease; due; of one of
-        the pages and *kinds*; the first unsettled one of its aggregate. Resolves and transitions come first, then the
-        oldest.
+        Lease the next action that may be worked on: queued, unknown, sending with a lapsed lease, or held only behind
+        somebody else's incident; due; of one of the pages and *kinds*; the first unsettled one of its aggregate.
+        Resolves and transitions come first, then the oldest; what is held comes last.
         """
         ...
 

@@ -661,6 +661,19 @@ class TestOutbox:
         workable = state in (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)
         assert (self.claim(ledger) is not None) == workable
 
+    def test_what_is_held_behind_somebody_elses_incident_is_looked_at_again_after_all_else(
+        self, ledger: AnyLedger
+    ) -> None:
+        held = action("a", state=ActionState.HELD, not_before=NOW + SECOND, blocked_by="theirs")
+        commit(ledger, actions=[held, action("b", created_at=NOW + MINUTE, not_before=NOW + SECOND)])
+        assert ledger.next_due(NOW) == NOW + SECOND
+        assert self.claim(ledger) is None
+        assert [self.claim(ledger, NOW + SECOND) for _ in range(3)] == ["b/1", "a/1", None]
+        ledger.release("a/1", NOW + MINUTE)
+        assert ledger.claim(NOW + MINUTE, LEASE, ["page"]) == replace(held, not_before=NOW + MINUTE)
+        commit(ledger, actions=[replace(held, blocked_by="", not_before=NOW)])
+        assert self.claim(ledger, NOW + MINUTE) is None
+
     def test_sending_keeps_the_lease_and_any_other_change_ends_it(self, ledger: AnyLedger) -> None:
         commit(ledger, actions=[action("a")])
         claimed = ledger.claim(NOW, LEASE, ["page"])

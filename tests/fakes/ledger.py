@@ -27,7 +27,6 @@ from worker.core.model import (
 from worker.errors import Conflict, LedgerUnavailable, Overloaded
 from worker.ports import EVERY_KIND, Commit, Decision, Entry, Heard, HistoryLine, Recorded, Story
 
-WORKABLE = (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)
 URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.COMPLETE_MAINTENANCE)
 
 
@@ -258,7 +257,7 @@ class FakeLedger:
             ready = [a for a in self._heads() if a.page in pages and a.kind in kinds and self._free_at(a) <= now]
             if not ready:
                 return None
-            first = min(ready, key=lambda a: (a.kind not in URGENT, a.created_at, a.aggregate, a.seq))
+            first = min(ready, key=lambda a: (a.looks_again, a.kind not in URGENT, a.created_at, a.aggregate, a.seq))
             self._leases[first.id] = now + lease
             return first
 
@@ -292,7 +291,7 @@ class FakeLedger:
         for action in self._actions.values():
             if not action.state.settled and action.seq <= heads.get(action.aggregate, action).seq:
                 heads[action.aggregate] = action
-        return [action for action in heads.values() if action.state in WORKABLE]
+        return [action for action in heads.values() if action.workable]
 
     def _free_at(self, action: Action) -> datetime:
         return max(action.not_before, self._leases.get(action.id, action.not_before))

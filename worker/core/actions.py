@@ -141,14 +141,19 @@ class Working(Generic[Subject]):
         """
         Make an action, replacing the pending one that says less; relayed texts replace nothing.
 
-        Where the page asked to be left alone for a while, that holds for what takes the place of an action too.
+        What takes the place of an action waits as long as that had to, be it because the page asked for it, or for
+        somebody else's incident.
         """
+        blocked_by = ""
         not_before = self.rests_until
         if post is not Post.RELAY:
             for old in [a for a in self.subject.actions if self._replaceable(a)]:
                 not_before = max(not_before, old.not_before)
+                blocked_by = old.blocked_by if kind is old.kind else ""
                 self.cancel(old, f"a newer decision took its place: {post}")
         state, reason = self._first_state(kind, post)
+        if blocked_by and state is ActionState.QUEUED:
+            state, reason = ActionState.HELD, _blocked(blocked_by)
         action = Action(
             id=f"{self.subject.id}/{self.subject.next_seq}",
             aggregate=self.subject.id,
@@ -166,6 +171,7 @@ class Working(Generic[Subject]):
             remote_id="" if kind.creates else self.subject.remote_id,
             reason=reason,
             bypass_existing=self.bypasses,
+            blocked_by=blocked_by,
         )
         self.set(next_seq=action.seq + 1)
         self.put(action)
@@ -238,7 +244,11 @@ class Working(Generic[Subject]):
             self.put(replace(action, attach_to=outcome.foreign, not_before=self.now, reason=outcome.detail))
             self.say(f"attached to the page's incident {outcome.foreign}")
             return
-        self._hold(action, f"somebody else's incident {outcome.foreign} is open on these components")
+        held = replace(action, blocked_by=outcome.foreign, not_before=self.now + retry.LOOK)
+        if action.blocked_by:  # told already, maybe of another one
+            self.put(replace(held, state=ActionState.HELD, reason=_blocked(outcome.foreign)))
+        else:
+            self._hold(held, _blocked(outcome.foreign))
 
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)
@@ -284,4 +294,9 @@ class Working(Generic[Subject]):
 
 def begin(action: Action, now: datetime) -> Action:
     """Mark an action as being sent; its attempt is written down in the same commit."""
-    return replace(action, state=ActionState.SENDING, sends=action.sends + 1, tries=action.tries + 1, not_before=now)
+    sending = replace(action, state=ActionState.SENDING, sends=action.sends + 1, tries=action.tries + 1)
+    return replace(sending, blocked_by="", not_before=now)
+
+
+def _blocked(foreign: str) -> str:
+    return f"somebody else's incident {foreign} is open on these components; it goes out once that is over"

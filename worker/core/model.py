@@ -398,6 +398,7 @@ class Action:
         clean_reads: How often the page was read after an unknown outcome, late enough, without finding it.
         tries: All attempts, also those that were not sent.
         bypass_existing: Somebody else's open incident no longer stops it.
+        blocked_by: The page's incident of somebody else that keeps a create back; "" where none does.
         attach_to: The page's object of somebody else that an open is to be posted on; else "".
     """
 
@@ -421,7 +422,19 @@ class Action:
     clean_reads: int = 0
     tries: int = 0
     bypass_existing: bool = False
+    blocked_by: str = ""
     attach_to: str = ""
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether it is held only for as long as the page has somebody else's incident."""
+        return self.state is ActionState.HELD and bool(self.blocked_by)
+
+    @property
+    def workable(self) -> bool:
+        """Whether something is to be sent, or to be looked for on the page; else it waits for a person, or is over."""
+        sent = (ActionState.QUEUED, ActionState.SENDING, ActionState.UNKNOWN)
+        return self.state in sent or self.looks_again
 
     @property
     def replaceable(self) -> bool:

@@ -13,6 +13,9 @@ LONGEST = timedelta(minutes=5)
 BREAKER = timedelta(minutes=1)
 """How often a page that denies our key is asked again."""
 
+LOOK = timedelta(minutes=1)
+"""How often it is looked whether somebody else's incident is still open."""
+
 
 def again(subject: str, tries: int, asked: datetime | None, now: datetime) -> datetime:
     """

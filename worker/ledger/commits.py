@@ -213,6 +213,8 @@ _ACTIONS = upsert(
     ACTION,
     "state",
     "settled",
+    "workable",
+    "urgency",
     "not_before",
     "remote_id",
     "update_id",

@@ -17,7 +17,6 @@ from worker.ledger.rows import action_of, attempt_of
 from worker.ledger.tables import ACTION, ATTEMPT
 from worker.ports import EVERY_KIND
 
-_WORKABLE = [state.value for state in (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.SENDING)]
 _IN_FLIGHT = [state.value for state in (ActionState.UNKNOWN, ActionState.SENDING)]
 _CREATES = [kind.value for kind in ActionKind if kind.creates]
 
@@ -29,9 +28,9 @@ class Outbox(Part):
         self, now: datetime, lease: timedelta, pages: Collection[str], kinds: Collection[ActionKind] = EVERY_KIND
     ) -> Action | None:
         """
-        Lease the next action that may be worked on: queued, unknown, or sending with a lapsed lease; due; of one of
-        the pages and *kinds*; the first unsettled one of its aggregate. Resolves and transitions come first, then the
-        oldest.
+        Lease the next action that may be worked on: queued, unknown, sending with a lapsed lease, or held only behind
+        somebody else's incident; due; of one of the pages and *kinds*; the first unsettled one of its aggregate.
+        Resolves and transitions come first, then the oldest; what is held comes last.
         """
         query = (
             select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
@@ -103,4 +102,4 @@ def _first_and_workable() -> ColumnElement[bool]:
     blocked = exists().where(
         earlier.c.aggregate == ACTION.c.aggregate, earlier.c.seq < ACTION.c.seq, earlier.c.settled.is_(False)
     )
-    return and_(ACTION.c.settled.is_(False), ACTION.c.state.in_(_WORKABLE), ~blocked)
+    return and_(ACTION.c.settled.is_(False), ACTION.c.workable.is_(True), ~blocked)

@@ -152,7 +152,7 @@ class ActionRow(Row, table=True):
     """
     One intended write. ``not_before`` stands here alone, and the lease beside it.
 
-    ``urgency``: the smaller, the sooner. ``said_at``: when the page was known to have it.
+    ``workable``: the page may be asked about it. ``urgency``: the smaller, the sooner. ``said_at``: when the page was known to have it.
     """
 
     __tablename__ = "action"
@@ -171,6 +171,7 @@ class ActionRow(Row, table=True):
     page: str = Field(sa_type=Words)
     state: str = Field(sa_type=Words)
     settled: bool
+    workable: bool
     urgency: int
     created_at: datetime = Field(sa_type=Utc)
     not_before: datetime = Field(sa_type=Utc)

@@ -33,7 +33,7 @@ from worker.core.model import (
     Window,
     WindowStatus,
 )
-from worker.core.retry import BREAKER
+from worker.core.retry import BREAKER, LOOK
 from worker.core.rulebook import RuleBook
 from worker.core.windows import WindowVerdict
 from worker.errors import Conflict, EvaluationFailed, ProviderUnavailable
@@ -131,7 +131,7 @@ class Deliver:
         return True
 
     def _work(self, action: Action, channel: Channel) -> None:
-        if action.state is ActionState.QUEUED:
+        if action.state is ActionState.QUEUED or action.looks_again:
             self._send(action, channel)
         elif action.kind.creates:
             self._send_again(action, channel)
@@ -177,10 +177,14 @@ class Deliver:
             self._settle(action, self._bound(action, echo))
             return True
         foreign = None if action.bypass_existing or action.kind.of_window else self._foreign(action, ongoing, directory)
-        if foreign is not None:
+        if foreign is None:
+            return False
+        if action.looks_again and action.blocked_by == foreign.id:
+            self._outbox.release(action.id, self._clock() + LOOK)  # nothing is new, so nothing is written
+        else:
             outcome = self._outcome(action, Result.FOREIGN, f"`{foreign.name}` is open on the page")
             self._settle(action, replace(outcome, foreign=foreign.id))
-        return foreign is not None
+        return True
 
     def _own_echo(self, action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
         """Find what this create, and no other of ours, has made: two groups may say the same in the same words."""

@@ -166,8 +166,8 @@ class PublishingSpec(Strict):
 
     existing: Existing = Field(
         default=Existing.HOLD,
-        description="When somebody else's incident is open on one of the components: `hold` asks a person, `attach` "
-        "posts on that incident, `open` opens ours beside it. Default: hold.",
+        description="When somebody else's incident is open on one of the components: `hold` waits until it is over, "
+        "`attach` posts on it, `open` opens ours beside it. Default: hold.",
     )
     publish: PublishMode = Field(
         default=PublishMode.AUTO,

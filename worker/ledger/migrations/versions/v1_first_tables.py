@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("page", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.Column("workable", sa.Boolean(), nullable=False),
         sa.Column("urgency", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("not_before", sa.BigInteger(), nullable=False),
