@@ -152,7 +152,8 @@ class ActionRow(Row, table=True):
     """
     One intended write. ``not_before`` stands here alone, and the lease beside it.
 
-    ``workable``: the page may be asked about it. ``urgency``: the smaller, the sooner. ``said_at``: when the page was known to have it.
+    ``workable``: the page may be asked about it. ``urgency``: the smaller, the sooner. ``said_at``: when the page was
+    known to have it.
     """
 
     __tablename__ = "action"
