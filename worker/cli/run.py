@@ -66,8 +66,8 @@ def run(
       STATUSBRIDGE_ADMIN_TOKEN=… statusbridge run --rules /etc/statusbridge/rules \\
           --ledger sqlite:////var/lib/statusbridge/ledger.db --host 0.0.0.0 --log-format json
 
-    Exit codes: 0 stopped by SIGTERM; 2 the rules, a setting or a secret is wrong, or another worker holds the ledger;
-    130 stopped by Ctrl-C.
+    Exit codes: 0 stopped by SIGTERM; 2 the rules, a setting or a secret is wrong, or the ledger is held by another
+    worker, damaged or not writable; 74 the ledger can be trusted no more; 130 stopped by Ctrl-C.
     """
     flags = {
         "rules": rules,

@@ -6,6 +6,7 @@ WAL with ``synchronous=FULL``: a commit has been synced when it returns. This fi
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -22,6 +23,7 @@ from worker.errors import ConfigError, LedgerUnavailable
 from worker.ledger import inbox, schema
 from worker.ledger.backlog import Backlog, Limits
 from worker.ledger.faults import LedgerBroken, faults_told
+from worker.ledger.files import OpenFiles
 from worker.ledger.lock import FileLock
 from worker.ledger.writer import Done, OnFatal, Writer
 from worker.ports import Entry
@@ -76,6 +78,7 @@ class SqliteDatabase:
         if self._path.is_dir():
             raise ConfigError(f"{path}: the ledger cannot be opened: it is a directory; name a file in it")
         self.backlog = Backlog(limits)
+        self._files: OpenFiles | None = None
         self._lock: FileLock | None = None
         self._writer: Writer | None = None
         self._connection: Connection | None = None
@@ -96,11 +99,13 @@ class SqliteDatabase:
         _make_private(self._path)
         with self._readers.connect() as connection:  # before the file of another program is switched to WAL
             schema.stored_version(connection, str(self._path))
+            _check_pages(connection, self._path)
         self._connection = _engine(self._path, "rw", _WRITER_PRAGMAS, "BEGIN IMMEDIATE").connect()
         schema.migrate(self._connection, str(self._path))
         with self._begin() as connection:
             recorder = inbox.SqliteRecorder(connection)
             self.backlog.recounted(inbox.count_pending(connection))
+        self._files = OpenFiles(self._path)
         self._writer = Writer(self._begin, recorder, self.backlog, on_fatal)
 
     @contextmanager
@@ -108,12 +113,19 @@ class SqliteDatabase:
         assert self._connection is not None
         with self._connection.begin():
             yield self._connection
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Believe nothing that was read from or written to a file that is not there any more."""
+        if self._files is not None:
+            self._files.check()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """See ``Database.read``."""
         try:
             with faults_told(), self._readers.connect() as connection:
+                self._check_files()
                 yield connection
         except LedgerBroken as failure:
             if self._writer is not None:
@@ -180,11 +192,25 @@ def _engine(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Engi
     return engine
 
 
+def _check_pages(connection: Connection, path: Path) -> None:
+    """
+    Look at the form of every page: a ledger that is damaged must not decide what is published.
+
+    Raises:
+        ConfigError: The file is corrupt.
+    """
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise ConfigError(f"{path}: the ledger is corrupt: {' '.join(str(found).split())}; {_way_out(path)}")
+
+
 def _make_private(path: Path) -> None:
     """Make the file for its owner alone; SQLite gives its side files the same mode."""
     # Only where it is missing: closing any handle of an open database drops SQLite's locks on it.
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    if not os.access(path, os.R_OK | os.W_OK):  # SQLite would open it to read only, and say so at the first write
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 # What another start will not mend, unlike a full disk or a lock that somebody holds for a moment.
