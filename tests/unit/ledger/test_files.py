@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.ledger_rows import NOW, action, entry, episode, record, record_all, signal
+from worker.core.model import digest
 from worker.errors import ConfigError, LedgerUnavailable
 from worker.ledger import Ledger, open_ledger
 from worker.ledger.faults import LedgerBroken
@@ -135,9 +136,10 @@ class TestDamage:
         sound, refusals = self.filled(path), []
         for number in range(100):
             flipped = bytearray(sound)
-            page = number * 7919 % (len(flipped) // 4096) * 4096
-            place = page + number * 31 % (16 if number % 2 else 4096)  # half of them where a page says what it is
-            flipped[place] ^= 1 << number % 8
+            chance = int(digest(number), 16)
+            page = chance % (len(flipped) // 4096) * 4096
+            place = page + chance // 7919 % (16 if number % 2 else 4096)  # half of them where a page says what it is
+            flipped[place] ^= 1 << chance % 8
             path.write_bytes(flipped)
             try:
                 open_ledger(f"sqlite:///{path}", clock=lambda: NOW).close()
