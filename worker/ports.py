@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from worker.core.footprints import Footprint
 from worker.core.model import (
     Action,
     ActionKind,
@@ -36,6 +37,9 @@ Clock = Callable[[], datetime]
 """Gives the aware UTC time now; owned by bootstrap."""
 
 Statement = Event | SharedPost | Unreadable
+
+DEADLINE = timedelta(seconds=30)
+"""The longest that one write to a page may take, from its first byte to the last of its answer."""
 
 
 class Source(Protocol):
@@ -140,6 +144,21 @@ class Provider(Protocol):
     def send(self, action: Action, request: Request) -> Outcome:
         """Send once, on a fresh connection, within the deadline; every failure is an outcome, never an exception."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """
+    A page that can be written to.
+
+    Args:
+        directory: Gives the page as resolved; raises ProviderUnavailable while it could not be.
+        settle: How long a request that timed out may still be applied.
+    """
+
+    provider: Provider
+    directory: Callable[[], Directory]
+    settle: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +381,21 @@ class Outbox(Protocol):
 
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         """Give the creates on a page whose outcome is not known."""
+        ...
+
+
+class Footprints(Protocol):
+    """What was written to pages, for comparing it with what they show."""
+
+    def footprint(self, aggregate: str) -> Footprint | None:
+        """Give what one episode or window wrote; None where there is no such thing."""
+        ...
+
+    def footprints(self, page: str, since: datetime) -> Sequence[Footprint]:
+        """
+        Give the footprints of everything on a page that is live or has unsettled actions, or whose actions were decided
+        after *since*.
+        """
         ...
 
 

@@ -30,6 +30,7 @@ class Settings:
         backlog: How many inbounds may wait for react before senders are told to come back later.
         deliver_threads: How many writes to pages may be on their way at once.
         poll: Seconds between looks at the ledger when nothing rings.
+        watch: Seconds between looks at what each page shows of ours.
         log_format: "console" or "json".
         log_level: "debug", "info", "warning" or "error".
         admin_token: Needed for everything but hooks and health once ``host`` is not loopback.
@@ -43,6 +44,7 @@ class Settings:
     backlog: int = 100_000
     deliver_threads: int = 4
     poll: float = 2.0
+    watch: float = 60.0
     log_format: str = "console"
     log_level: str = "info"
     admin_token: str = ""
@@ -68,6 +70,7 @@ _RANGES = {
     "backlog": (1, 10_000_000),
     "deliver_threads": (1, 64),
     "poll": (0.01, 60.0),
+    "watch": (0.1, 3600.0),
 }
 
 

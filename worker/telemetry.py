@@ -27,6 +27,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "conflicts": ("Commits that were decided again because something else was first.", ("step",)),
     "faults": ("Faults of the worker itself that a step survived.", ("step",)),
     "attempts": ("Attempts at writes to a page.", ("page", "result")),
+    "takeovers": ("Incidents and windows of ours that people took over on the page.", ("page",)),
     "page_reads_failed": ("Reads of a page that failed.", ("page",)),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {

@@ -52,6 +52,7 @@ from worker.ports import (
     Committer,
     Decision,
     Episodes,
+    Footprints,
     Handled,
     Heard,
     Inbox,
@@ -90,8 +91,8 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_a_ledger_is_all_its_ports(ledger: AnyLedger) -> None:
-    ports: tuple[Committer, Inbox, Episodes, Windows, Outbox, Queries] = (ledger,) * 6
-    assert len(ports) == 6
+    ports: tuple[Committer, Inbox, Episodes, Windows, Outbox, Footprints, Queries] = (ledger,) * 7
+    assert len(ports) == 7
 
 
 class TestInbox:
@@ -776,6 +777,55 @@ class TestOutbox:
         }
         commit(ledger, actions=list(opens.values()))
         assert {each.aggregate for each in ledger.unsettled_creates("page")} == {"sending", "unknown", "held"}
+
+
+class TestFootprints:
+    def test_a_footprint_is_all_that_was_written(self, ledger: AnyLedger) -> None:
+        one = episode(1, remote_id="inc-1")
+        done = action(seq=1, state=ActionState.DONE, remote_id="inc-1", update_id="up-1")
+        waits = action(seq=2)
+        tries = [
+            Attempt(action_id=done.id, number=number, started_at=NOW, method="POST", target="/", body=b"{}")
+            for number in (1, 2)
+        ]
+        other = action(of="rule@page#2", state=ActionState.DONE, remote_id="inc-1", update_id="up-2")
+        commit(ledger, episodes=[one, episode(2)], actions=[waits, done, other], attempts=tries)
+        footprint = ledger.footprint(one.id)
+        assert footprint is not None
+        assert footprint.subject == ledger.get(one.id)
+        assert [each.id for each in footprint.actions] == [done.id, waits.id]
+        assert list(footprint.attempts) == tries
+        assert footprint.own == {"up-1", "up-2"}, "also what was posted on it for another episode"
+
+    def test_a_window_has_one_too_and_what_is_not_there_has_none(self, ledger: AnyLedger) -> None:
+        commit(ledger, windows=[window()], actions=[action(of=window().id)])
+        footprint = ledger.footprint(window().id)
+        assert footprint is not None
+        assert (footprint.subject, footprint.own) == (ledger.window(window().id), frozenset())
+        assert len(footprint.actions) == 1
+        assert ledger.footprint("nothing#1") is None
+
+    def test_a_page_gives_what_is_live_or_waits_or_acted_since(self, ledger: AnyLedger) -> None:
+        ended = {"phase": Phase.RESOLVED}
+        episodes = [
+            episode(1, **ended),
+            episode(2, **ended),
+            episode(3, **ended),
+            episode(4, phase=Phase.HELD),
+            episode(1, key="rule@other"),
+        ]
+        over = window("old@1", phase=WindowPhase.COMPLETE)
+        done = {"state": ActionState.DONE}
+        acts = [
+            action(of="rule@page#1", created_at=NOW - MINUTE, **done),
+            action(of="rule@page#2", created_at=NOW + MINUTE, **done),
+            action(of="rule@page#3", created_at=NOW - MINUTE),
+            action(of="rule@other#1", page="other", created_at=NOW + MINUTE, **done),
+            action(of=over.id, created_at=NOW - MINUTE, **done),
+        ]
+        commit(ledger, episodes=episodes, windows=[window(), over], actions=acts)
+        found = [each.subject.id for each in ledger.footprints("page", NOW)]
+        assert found == [window().id, "rule@page#2", "rule@page#3", "rule@page#4"]
 
 
 class TestQueries:

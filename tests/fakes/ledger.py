@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from worker.core.footprints import Footprint
 from worker.core.model import (
     Action,
     ActionKind,
@@ -285,6 +286,31 @@ class FakeLedger:
             creates = [a for a in self._actions.values() if a.kind.creates and a.page == page and not a.state.settled]
         unknown = [a for a in creates if a.sends or a.state in in_flight]
         return sorted(unknown, key=lambda a: (a.created_at, a.id))
+
+    # -- footprints
+
+    def footprint(self, aggregate: str) -> Footprint | None:
+        with self._lock:
+            subject = self.get(aggregate) or self.window(aggregate)
+            return subject and self._footprint(subject)
+
+    def footprints(self, page: str, since: datetime) -> Sequence[Footprint]:
+        with self._lock:
+            acted = {
+                a.aggregate
+                for a in self._actions.values()
+                if a.page == page and (a.created_at > since or not a.state.settled)
+            }
+            subjects: list[Episode | Window] = [self._whole(e) for e in self._episodes.values()]
+            subjects += self._chosen(lambda window: True)
+            chosen = [s for s in subjects if s.page == page and (s.phase.live or s.id in acted)]
+            return [self._footprint(subject) for subject in sorted(chosen, key=lambda subject: subject.id)]
+
+    def _footprint(self, subject: Episode | Window) -> Footprint:
+        actions = sorted((a for a in self._actions.values() if a.aggregate == subject.id), key=lambda a: a.seq)
+        own = self.own_updates(subject.remote_id) if subject.remote_id else frozenset()
+        attempts = tuple(attempt for action in actions for attempt in self.attempts(action.id))
+        return Footprint(subject=subject, actions=tuple(actions), attempts=attempts, own=own)
 
     def _heads(self) -> list[Action]:
         heads: dict[str, Action] = {}

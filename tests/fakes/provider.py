@@ -177,6 +177,7 @@ class FakePage:
             remote_id=incident,
             update_id=post,
             published_at=shown,
+            name=self.incidents[incident].name,
         )
 
     # -- what tests do to it
@@ -200,6 +201,16 @@ class FakePage:
     def person_resolves(self, incident: str) -> None:
         """Somebody resolves an incident."""
         self._post(incident, "Over.", "resolved")
+
+    def person_renames(self, incident: str, name: str) -> None:
+        """Somebody gives an incident another name."""
+        with self._lock:
+            self.incidents[incident] = replace(self.incidents[incident], name=name)
+
+    def person_deletes(self, incident: str) -> None:
+        """Somebody deletes an incident."""
+        with self._lock:
+            del self.incidents[incident]
 
     def said(self, incident: str) -> list[str]:
         """Give the messages of an incident, oldest first."""

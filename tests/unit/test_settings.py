@@ -53,6 +53,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "backlog": ("7", 7),
     "deliver_threads": ("2", 2),
     "poll": ("0.5", 0.5),
+    "watch": ("5", 5.0),
     "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
     "admin_token": (SECRET, SECRET),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -20,12 +21,13 @@ from worker.core.model import ActionKind, ActionState, Directory, Episode, Inbou
 from worker.core.ruleset import RuleSet
 from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
-from worker.ports import Clock, Commit, Committer, Provider, Statement
+from worker.ports import Channel, Clock, Commit, Committer, Provider, Statement
 from worker.scheduler import AlarmClock, Courtesy, Loop, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
-from worker.steps.deliver import Channel, Deliver
+from worker.steps.deliver import Deliver
 from worker.steps.intake import Intake
+from worker.steps.observe import Observe
 from worker.steps.react import React
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
@@ -164,12 +166,20 @@ class Worker:
             "clock": clock,
             "meter": meter,
         }
+        on_pages = {**common, "footprints": ledger, "channels": lambda: self._channels}
         intake = Intake(ledger, lambda: self._endpoints, meter)
-        self._react = React(inbox=ledger, normalise=self._normalise, **common)  # type: ignore[arg-type]
+        self._react = React(inbox=ledger, normalise=self._normalise, shared=self._heard_of_a_post, **common)  # type: ignore[arg-type]
         self._advance = Advance(**common)  # type: ignore[arg-type]
-        outgoing = {"outbox": ledger, "channels": lambda: self._channels, "checkpoint": checkpoint, **common}
+        outgoing = {
+            "outbox": ledger,
+            "footprints": ledger,
+            "channels": lambda: self._channels,
+            "checkpoint": checkpoint,
+            **common,
+        }
         self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
         self._transitions = Deliver(kinds=[kind for kind in ActionKind if kind.of_window], **outgoing)  # type: ignore[arg-type]
+        self._observe = Observe(every=timedelta(seconds=self.settings.watch), **on_pages)  # type: ignore[arg-type]
         poll = self.settings.poll
         self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
         delivering = self._timed("deliver", self._deliver.run_once)
@@ -177,6 +187,11 @@ class Worker:
         # One is kept for windows, so that a storm of incidents makes no window late.
         self._moving = Loop("deliver-windows", self._timed("deliver", self._transitions.run_once), poll)
         self._delivering = [*loops, *([self._moving] if self.settings.deliver_threads > 1 else [])]
+        # One for each page, so that one that does not answer keeps no other from being looked at.
+        self._observing = [
+            Loop(f"observe-{page}", partial(self._timed("observe", self._observe.run_once), page), poll)
+            for page in self._channels
+        ]
         self._asking = Loop("pages", self._ask_pages, DIRECTORY_RETRY.total_seconds())
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
@@ -213,7 +228,7 @@ class Worker:
 
     @property
     def _loops(self) -> Sequence[Loop]:
-        return (self._reacting, *self._delivering, self._asking)
+        return (self._reacting, *self._delivering, *self._observing, self._asking)
 
     def _ask_pages(self) -> None:
         """Resolve the pages that could not be resolved so far, also while nothing is to be delivered."""
@@ -221,6 +236,10 @@ class Worker:
             if directory.wrong:
                 with contextlib.suppress(ProviderUnavailable):
                     directory()
+
+    def _heard_of_a_post(self) -> None:
+        self._observe.hint()
+        ring_some(self._observing, len(self._observing))
 
     def _arrived(self) -> int:
         return self._hooks.received

@@ -203,6 +203,8 @@ class Working(Generic[Subject]):
             replace(action, state=ActionState.DONE, reason=reason, remote_id=outcome.remote_id or action.remote_id)
         )
         self.said(action, outcome)
+        subject = self.subject
+        self.set(known_name=outcome.name or subject.known_name, accepted=subject.accepted | outcome.seen)
         self.say(f"{action.kind} ({action.post}) is on the page")
 
     def _not_sent(self, action: Action, outcome: Outcome) -> None:
@@ -249,6 +251,15 @@ class Working(Generic[Subject]):
             self.put(replace(held, state=ActionState.HELD, reason=_blocked(outcome.foreign)))
         else:
             self._hold(held, _blocked(outcome.foreign))
+
+    def hand_over(self, why: str) -> None:
+        """Leave the page's object to the person who has taken over: hold what waits, and tell it once."""
+        self.set(hands_off=True)
+        for action in self.subject.actions:
+            if action.state is ActionState.QUEUED:
+                self.put(replace(action, state=ActionState.HELD, reason=f"a person has taken over: {why}"))
+        self.notice("taken_over", f"a person has taken over on the page: {why}; nothing more is posted there")
+        self.say(f"hands off: {why}")
 
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)

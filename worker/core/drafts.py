@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from worker.core.actions import Working
+from worker.core.footprints import Observed
 from worker.core.model import (
     Action,
     ActionKind,
@@ -27,6 +28,7 @@ from worker.core.model import (
     Phase,
     Post,
     PublishMode,
+    Severity,
     Signal,
     SignalId,
     digest,
@@ -66,7 +68,7 @@ class Tick:
     cause: str = "the clock"
 
 
-Stimulus = Heard | Tick | Outcome
+Stimulus = Heard | Tick | Outcome | Observed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +225,27 @@ class Draft(Working[Episode]):
             mailed=content.notify if action.post is Post.OPEN else episode.mailed,
             keepalives=episode.keepalives + 1 if action.post is Post.KEEPALIVE else 0,
         )
+
+    def see(self, seen: Observed) -> None:
+        """Take into account what the page shows; no verdict about people while something of ours may be on its way."""
+        episode = self.episode
+        if episode.hands_off or self.in_flight or not episode.remote_id:
+            return
+        why = seen.takeover(episode.known_name)
+        if why:
+            over = seen.shown is None or seen.shown.status == IncidentStatus.RESOLVED
+            if over and episode.known is not None:
+                self.set(known=replace(episode.known, incident_status=IncidentStatus.RESOLVED))
+            self.hand_over(why)
+        elif seen.shown is not None and not episode.known_name:
+            self.set(known_name=seen.shown.name)
+
+    def leave_the_end(self, why: str) -> None:
+        """Tell that the person who has taken over must resolve it; nothing where the page says so already."""
+        known = self.episode.known
+        if known is None or known.incident_status is not IncidentStatus.RESOLVED:
+            text = f"{why}, but a person has taken over on the page: resolve it there"
+            self.notice("resolve_by_hand", text, Severity.ERROR)
 
     def verdict(self) -> Verdict:
         """Give what was decided."""

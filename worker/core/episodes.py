@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from worker.core import posts, relays
 from worker.core.drafts import Context, Draft, Heard, Stimulus, Verdict, humanised, new_episode
+from worker.core.footprints import Observed
 from worker.core.model import (
     Action,
     ActionState,
@@ -68,6 +69,9 @@ def decide(
         action = draft.settle(stimulus)
         if action is not None:
             _after_outcome(draft, action, stimulus)
+    elif isinstance(stimulus, Observed):
+        draft.cause = "the page"
+        draft.see(stimulus)
     else:
         draft.cause = stimulus.cause
     draft.attempt(lambda: _reconcile(draft))
@@ -330,11 +334,7 @@ def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         _dismiss(draft, plan, standing, "all clear before it was published")
         return
     elif draft.episode.hands_off:
-        draft.notice(
-            "resolve_by_hand",
-            "all clear, but a person has taken over on the page: resolve it there",
-            Severity.ERROR,
-        )
+        draft.leave_the_end("all clear")
     elif known.incident_status is IncidentStatus.RESOLVED:
         for action in draft.episode.actions:
             draft.cancel(action, "all clear before the page was told that it was back")

@@ -507,6 +507,8 @@ class Episode:
         known: What the page is known to say; None before the open is done.
         touched: Every component that was ever said in it.
         remote_id: The page's incident, "" before the open is done.
+        known_name: What the page called it when we last wrote to it or looked; "" where that is not known.
+        accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
         posted_at: When the last post was made, as far as we know.
         rests_until: No write is tried sooner; None: at any time.
         mailed: Whether the open mailed the subscribers.
@@ -540,6 +542,8 @@ class Episode:
     known: PageState | None = None
     touched: frozenset[str] = frozenset()
     remote_id: str = ""
+    known_name: str = ""
+    accepted: frozenset[str] = frozenset()
     posted_at: datetime | None = None
     rests_until: datetime | None = None
     mailed: bool = False
@@ -576,6 +580,8 @@ class Window:
         ended_at: When it was decided that it is over.
         posted_at: When the last post was made, as far as we know.
         remote_id: The page's object; "" while there is none.
+        known_name: What the page called it when we last wrote to it or looked; "" where that is not known.
+        accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
         hands_off: A person, or the page itself, moves it.
         fault: Why its entry could not be followed the last time, or "".
         next_seq: The next action's seq.
@@ -604,6 +610,8 @@ class Window:
     ended_at: datetime | None = None
     posted_at: datetime | None = None
     remote_id: str = ""
+    known_name: str = ""
+    accepted: frozenset[str] = frozenset()
     hands_off: bool = False
     fault: str = ""
     next_seq: int = 1
@@ -649,6 +657,8 @@ class Outcome:
         foreign: For FOREIGN: the page's object that stands in the way.
         clean_read: For UNKNOWN: the page was read late enough and does not have it.
         window: What the page says of the window, where that was read.
+        name: What the page calls the object, where that was read.
+        seen: The page's ids of the posts that the object had when we came to it.
         differences: Where the page's echo differs from what we said, for people.
     """
 
@@ -663,17 +673,25 @@ class Outcome:
     foreign: str = ""
     clean_read: bool = False
     window: WindowStatus | None = None
+    name: str = ""
+    seen: frozenset[str] = frozenset()
     differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteUpdate:
-    """One post of an incident or window as the page shows it."""
+    """
+    One post of an incident or window as the page shows it.
+
+    Args:
+        components: The provider's ids of components to the statuses that it gave them, in the provider's words.
+    """
 
     id: str
     message: str
     status: str
     published_at: datetime | None = None
+    components: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -697,15 +715,6 @@ class RemoteIncident:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     automate: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteComponent:
-    """A component as the page's structure lists it; ``group`` is "" outside any group."""
-
-    id: str
-    name: str
-    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

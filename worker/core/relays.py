@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from worker.core.drafts import Context, Draft, Heard, Item, Stimulus, Verdict, create_key, new_episode
+from worker.core.footprints import Observed
 from worker.core.model import (
     ActionKind,
     ActionState,
@@ -62,6 +63,9 @@ def _unheard(episode: Episode | None, stimulus: Stimulus, context: Context, now:
         draft.cause = f"outcome of {stimulus.action_id}"
         draft.settle(stimulus)
         _bind(draft)
+    elif isinstance(stimulus, Observed):
+        draft.cause = "the page"
+        draft.see(stimulus)
     draft.wake()
     return draft.verdict()
 
@@ -156,11 +160,7 @@ def _end(draft: Draft, plan: RelayPlan, event: Event) -> None:
         )
         return
     if draft.episode.hands_off:
-        draft.notice(
-            "resolve_by_hand",
-            "ended upstream, but a person has taken over on the page: resolve it there",
-            Severity.ERROR,
-        )
+        draft.leave_the_end("ended upstream")
     else:
         notify = Post.RESOLVE in plan.notify and _mailed(draft)
         message = template.render(_words(draft, plan, event))

@@ -13,6 +13,7 @@ from worker.ledger.backlog import Limits
 from worker.ledger.commits import Commits
 from worker.ledger.database import Database, parse_url
 from worker.ledger.episodes import Episodes
+from worker.ledger.footprints import Footprints
 from worker.ledger.inbox import Inbox
 from worker.ledger.outbox import Outbox
 from worker.ledger.postgres import PostgresDatabase
@@ -24,9 +25,10 @@ from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Queries):
+class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Queries):
     """
-    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox`` and ``Queries``.
+    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints`` and
+    ``Queries``.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.

@@ -16,7 +16,7 @@ from worker.ledger.rows import AnyRow, action_of, window_of
 from worker.ledger.statements import chunks
 from worker.ledger.tables import ACTION, WINDOW
 
-_LIVE = [phase.value for phase in WindowPhase if phase.live]
+LIVE = [phase.value for phase in WindowPhase if phase.live]
 
 
 class Windows(Part):
@@ -26,13 +26,13 @@ class Windows(Part):
         """Give one window."""
         with self._database.read() as connection:
             rows = connection.execute(select(WINDOW).where(WINDOW.c.id == window_id)).all()
-            return next(iter(_whole(connection, rows)), None)
+            return next(iter(whole(connection, rows)), None)
 
     def windows(self, since: datetime) -> Sequence[Window]:
         """Give every window that is live or ends after *since*, the earliest first."""
-        query = select(WINDOW).where(or_(WINDOW.c.phase.in_(_LIVE), WINDOW.c.ends_at > since))
+        query = select(WINDOW).where(or_(WINDOW.c.phase.in_(LIVE), WINDOW.c.ends_at > since))
         with self._database.read() as connection:
-            return _whole(connection, connection.execute(query.order_by(WINDOW.c.starts_at, WINDOW.c.id)).all())
+            return whole(connection, connection.execute(query.order_by(WINDOW.c.starts_at, WINDOW.c.id)).all())
 
     def muting(self, now: datetime) -> Sequence[Window]:
         """Give the windows in progress, and those that are complete for less than their grace."""
@@ -46,7 +46,7 @@ class Windows(Part):
         """Give windows whose ``wake_at`` has come, the earliest first."""
         query = select(WINDOW).where(WINDOW.c.wake_at <= now).order_by(WINDOW.c.wake_at, WINDOW.c.id).limit(limit)
         with self._database.read() as connection:
-            return _whole(connection, connection.execute(query).all())
+            return whole(connection, connection.execute(query).all())
 
     def next_window_wake(self) -> datetime | None:
         """Give the earliest ``wake_at``."""
@@ -55,8 +55,8 @@ class Windows(Part):
         return earliest
 
 
-def _whole(connection: Connection, rows: Sequence[AnyRow]) -> list[Window]:
-    """Add the unsettled actions, in one query for any number."""
+def whole(connection: Connection, rows: Sequence[AnyRow]) -> list[Window]:
+    """Make whole windows of rows of ``WINDOW``, in their order: one query for any number."""
     actions: dict[str, list[Action]] = defaultdict(list)
     unsettled = (
         select(ACTION.c.aggregate, ACTION.c.not_before, ACTION.c.body)

@@ -1,12 +1,10 @@
 """
-Text on its way to a page and back: cut to a limit, compared as a page may have tidied it, made safe to show.
+Text on its way to a page and back: cut to a limit, made safe to show.
 
 Knows no vendor and no HTTP.
 """
 
 from __future__ import annotations
-
-import unicodedata
 
 ELLIPSIS = "…"
 _LONGEST_WORD = 60
@@ -27,11 +25,6 @@ def cut(text: str, limit: int) -> str:
         if len(words) == 2 and len(words[1]) <= _LONGEST_WORD:
             head = words[0]
     return head.rstrip() + ELLIPSIS
-
-
-def tidy(text: str) -> str:
-    """Bring *text* to the form in which ours and a page's echo are compared: LF line ends, trimmed, NFC."""
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
 
 
 def plain(text: str, limit: int = 200) -> str:

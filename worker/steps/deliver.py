@@ -7,9 +7,8 @@ guessed: a create is sent again under its key, an update is looked for on the pa
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from worker.core import windows
 from worker.core.actions import begin
 from worker.core.drafts import Verdict
 from worker.core.episodes import decide
+from worker.core.footprints import LOOKED_FOR, bears, echoes
 from worker.core.model import (
     Action,
     ActionKind,
@@ -27,7 +27,6 @@ from worker.core.model import (
     IncidentStatus,
     Outcome,
     RemoteIncident,
-    RemoteUpdate,
     Request,
     Result,
     Window,
@@ -37,13 +36,24 @@ from worker.core.retry import BREAKER, LOOK
 from worker.core.rulebook import RuleBook
 from worker.core.windows import WindowVerdict
 from worker.errors import Conflict, EvaluationFailed, ProviderUnavailable
-from worker.ports import EVERY_KIND, Clock, Commit, Committer, Decision, Episodes, Meter, Outbox, Provider, Windows
+from worker.ports import (
+    DEADLINE,
+    EVERY_KIND,
+    Channel,
+    Clock,
+    Commit,
+    Committer,
+    Decision,
+    Episodes,
+    Footprints,
+    Meter,
+    Outbox,
+    Provider,
+    Windows,
+)
 
 LEASE = timedelta(seconds=90)
 """Longer than a read and a write may take together; after it another worker may look at the action."""
-
-DEADLINE = timedelta(seconds=30)
-"""The longest that one write may take, from its first byte to the last of its answer."""
 
 BETWEEN_READS = timedelta(seconds=10)
 CLOCKS_APART = timedelta(seconds=10)
@@ -51,24 +61,6 @@ CLOCKS_APART = timedelta(seconds=10)
 
 FIRST_PAUSE = timedelta(seconds=5)
 MOST_CONFLICTS = 20
-
-LOOKED_FOR = (ActionKind.OPEN_INCIDENT, ActionKind.SCHEDULE_MAINTENANCE)
-"""Creates whose object stays on the page for a while, so that it can be found there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """
-    A page that can be written to.
-
-    Args:
-        directory: Gives the page as resolved; raises ProviderUnavailable while it could not be.
-        settle: How long a request that timed out may still be applied.
-    """
-
-    provider: Provider
-    directory: Callable[[], Directory]
-    settle: timedelta
 
 
 class Deliver:
@@ -84,6 +76,7 @@ class Deliver:
         outbox: Outbox,
         episodes: Episodes,
         windows: Windows,
+        footprints: Footprints,
         committer: Committer,
         channels: Callable[[], Mapping[str, Channel]],
         book: Callable[[], RuleBook],
@@ -95,6 +88,7 @@ class Deliver:
         self._outbox = outbox
         self._episodes = episodes
         self._windows = windows
+        self._footprints = footprints
         self._committer = committer
         self._channels = channels
         self._book = book
@@ -188,26 +182,18 @@ class Deliver:
 
     def _own_echo(self, action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
         """Find what this create, and no other of ours, has made: two groups may say the same in the same words."""
-        alike = [incident for incident in ongoing if _echoes(action, incident)]
+        alike = [incident for incident in ongoing if echoes(action, incident)]
         others = [each for each in self._outbox.unsettled_creates(action.page) if each.id != action.id] if alike else []
         for incident in alike:
-            if not any(_echoes(other, incident) for other in others) and not self._outbox.own_updates(incident.id):
+            if not any(echoes(other, incident) for other in others) and not self._outbox.own_updates(incident.id):
                 return incident
         return None
 
     def _stranger(self, action: Action, shown: RemoteIncident) -> str | None:
-        """
-        Find a post that is neither ours nor older than our last one; None too for an incident that was bound after a
-        loss of the ledger: which of its posts were ours is not known.
-        """
-        own = self._outbox.own_updates(shown.id)
-        others = [update.id for update in shown.updates if update.id not in own]
-        if not others:
-            return None
-        ids = [f"{action.aggregate}/{seq}" for seq in range(1, action.seq + 1)]
-        attempts = [attempt for each in ids for attempt in self._outbox.attempts(each)]
-        seen = {update for attempt in attempts for update in attempt.baseline}
-        return next((other for other in others if other not in seen), None) if attempts else None
+        """Find a post of a person's."""
+        footprint = self._footprints.footprint(action.aggregate)
+        strangers = footprint.strangers(shown) if footprint is not None else ()
+        return strangers[0].id if strangers else None
 
     def _foreign(
         self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory
@@ -217,7 +203,7 @@ class Deliver:
         for incident in ongoing:
             if not incident.component_ids & ours or self._outbox.own_updates(incident.id):
                 continue
-            if not any(_echoes(create, incident) for create in unsettled):
+            if not any(echoes(create, incident) for create in unsettled):
                 return incident
         return None
 
@@ -262,7 +248,10 @@ class Deliver:
             return self._outcome(action, Result.UNKNOWN, f"taken, but by which incident is not known: {unavailable}")
         if shown is not None and shown.status in (IncidentStatus.RESOLVED, WindowStatus.COMPLETE):
             return self._outcome(action, Result.REPLAYED, f"{outcome.remote_id} says it, but is over")
-        return replace(outcome, window=_window_status(shown)) if shown and action.kind.of_window else outcome
+        if shown is None:
+            return outcome
+        seen = _posts(shown) if older and action.sends == 1 else frozenset()
+        return replace(outcome, window=_window_status(shown), name=shown.name, seen=seen)
 
     # -- after an unknown outcome
 
@@ -293,7 +282,7 @@ class Deliver:
             return
         known = self._outbox.own_updates(remote_id).union(*(attempt.baseline for attempt in attempts))
         new = [update for update in shown.updates if update.id not in known]
-        ours = next((update for update in new if _bears(action, update)), None)
+        ours = next((update for update in new if bears(action, update)), None)
         if ours is not None:
             outcome = self._outcome(action, Result.DONE, "found on the page")
             self._settle(
@@ -335,13 +324,15 @@ class Deliver:
 
     def _bound(self, action: Action, echo: RemoteIncident) -> Outcome:
         outcome = self._outcome(action, Result.DONE, "found on the page")
-        update = next((u for u in echo.updates if _bears(action, u)), None)
+        update = next((u for u in echo.updates if bears(action, u)), None)
         return replace(
             outcome,
             remote_id=echo.id,
             update_id=update.id if update else "",
             published_at=echo.published_at,
             window=_window_status(echo),
+            name=echo.name,
+            seen=frozenset() if action.tries and update else _posts(echo),
         )
 
     def _subject(self, action: Action) -> Episode | Window | None:
@@ -436,24 +427,9 @@ def _listed(action: Action, provider: Provider, directory: Directory) -> Sequenc
     return provider.windows(directory) if action.kind.of_window else provider.ongoing(directory)
 
 
+def _posts(shown: RemoteIncident) -> frozenset[str]:
+    return frozenset(update.id for update in shown.updates)
+
+
 def _window_status(shown: RemoteIncident) -> WindowStatus | None:
     return WindowStatus(shown.status) if shown.status in list(WindowStatus) else None
-
-
-def _normal(text: str) -> str:
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
-
-
-def _bears(action: Action, update: RemoteUpdate) -> bool:
-    status = action.content.incident_status or action.content.window_status
-    same_status = status is None or update.status == status
-    return same_status and _normal(update.message) == _normal(action.content.message)
-
-
-def _echoes(action: Action, incident: RemoteIncident) -> bool:
-    """Whether the page's object bears a create's name and text; a window, whose texts recur, its name and times."""
-    if action.kind not in LOOKED_FOR or _normal(incident.name) != _normal(action.content.title):
-        return False
-    if incident.starts_at is not None:
-        return (incident.starts_at, incident.ends_at) == (action.content.starts_at, action.content.ends_at)
-    return any(_bears(action, update) for update in incident.updates)

@@ -24,6 +24,7 @@ from worker.core.model import (
     Inbound,
     Notice,
     Severity,
+    SharedPost,
     Signal,
     SignalId,
     Status,
@@ -59,6 +60,7 @@ class React:
     Args:
         book: Gives the rules in force.
         normalise: See ``Normalise``.
+        shared: Called where a source said that a post was made on a page; never triggers a rule.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class React:
         normalise: Normalise,
         clock: Clock,
         meter: Meter,
+        shared: Callable[[], None] = lambda: None,
     ) -> None:
+        self._shared = shared
         self._inbox = inbox
         self._episodes = episodes
         self._windows = windows
@@ -124,6 +128,8 @@ class React:
                 batch = [inbound for inbound in batch if inbound.seq in waiting]
                 continue
             self._meter.count("events", by=fold.events)
+            if fold.shared:
+                self._shared()
             return
 
     def _read(self, inbound: Inbound) -> Sequence[Statement] | PayloadNotUnderstood:
@@ -168,6 +174,7 @@ class Fold:
     now: datetime
     muting: Sequence[Window] = ()
     events: int = 0
+    shared: int = 0
     _signals: dict[SignalId, Signal] = field(default_factory=dict)
     _changed_signals: dict[SignalId, Signal] = field(default_factory=dict)
     _lines: dict[str, _Line] = field(default_factory=dict)
@@ -214,6 +221,7 @@ class Fold:
         for inbound, statements in batch:
             if isinstance(statements, PayloadNotUnderstood):
                 continue
+            self.shared += sum(isinstance(each, SharedPost) for each in statements)
             for position, event in enumerate(s for s in statements if isinstance(s, Event)):
                 self.events += 1
                 ids.add((event.source, event.key))

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.core.transcript import INCIDENT, Transcript, alert, rule_of
-from worker.core.model import ComponentStatus, Phase, PublishMode, Result
+from worker.core.episodes import decide
+from worker.core.footprints import Observed
+from worker.core.model import ComponentStatus, Phase, PublishMode, RemoteIncident, RemoteUpdate, Result
 
 
 def test_a_blip_shorter_than_hold_never_reaches_the_page() -> None:
@@ -498,3 +500,20 @@ def test_what_was_not_sent_is_tried_again(result: Result) -> None:
     answers = iter([result, result, Result.DONE])
     t = Transcript(rule_of(hold="0s"), lambda action: next(answers)).fires().passes("10m")
     assert len(t.said) == 1
+
+
+def test_what_the_page_shows_is_no_verdict_about_people_while_something_of_ours_may_be_on_its_way() -> None:
+    stranger = RemoteUpdate(id="p", message="We look.", status="investigating")
+    shown = RemoteIncident(id="inc-1", name="Checkout problems", status="investigating", updates=(stranger,))
+    seen = Observed(shown=shown, strangers=(stranger,))
+    t = Transcript(rule_of(hold="0s", min_gap="0s")).fires("a", "warning")
+    settled = decide(t.episode, seen, t.context, t.now)
+    assert settled.episode is not None
+    assert settled.episode.hands_off
+    t.answer = lambda action: Result.UNKNOWN
+    t.fires("b")
+    in_flight = decide(t.episode, seen, t.context, t.now)
+    assert in_flight.episode is not None
+    assert not in_flight.episode.hands_off
+    again = decide(settled.episode, seen, t.context, t.now)
+    assert (again.changed, again.notices) == (False, ())

@@ -519,6 +519,7 @@ def test_a_create_is_done_when_the_page_shows_it(page: Page) -> None:
         remote_id="01NEW",
         update_id="01UPD",
         published_at=datetime(2026, 11, 23, 10, 0, 1, 123456, UTC),
+        name=shown_incident()["name"],
     )
 
 

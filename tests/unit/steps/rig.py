@@ -21,11 +21,12 @@ from worker.core.rules import load
 from worker.core.ruleset import RuleSet
 from worker.errors import PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
-from worker.ports import Commit, Recorded, Statement
+from worker.ports import Channel, Commit, Recorded, Statement
 from worker.providers import PROVIDERS
 from worker.steps.advance import Advance
-from worker.steps.deliver import Channel, Deliver
+from worker.steps.deliver import Deliver
 from worker.steps.intake import Intake, Receipt
+from worker.steps.observe import Observe
 from worker.steps.react import React
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -140,12 +141,21 @@ class Rig:
         }
         self.intake = Intake(self.ledger, lambda: self.endpoints, self.meter)
         self.normalise: Callable[[Inbound], Any] = self._normalise
-        self.react_step = React(inbox=self.ledger, normalise=lambda inbound: self.normalise(inbound), **common)
         self.advance_step = Advance(**common)
         self.deliver_step = Deliver(
             outbox=self.ledger,
+            footprints=self.ledger,
             channels=lambda: self.channels,
             checkpoint=lambda point: self.checkpoint(point),
+            **common,
+        )
+        self.observe_step = Observe(
+            footprints=self.ledger, channels=lambda: self.channels, every=timedelta(minutes=1), **common
+        )
+        self.react_step = React(
+            inbox=self.ledger,
+            normalise=lambda inbound: self.normalise(inbound),
+            shared=self.observe_step.hint,
             **common,
         )
         self.checkpoint: Callable[[str], None] = lambda point: None
@@ -213,6 +223,11 @@ class Rig:
         while self.deliver_step.run_once():
             pass
         return self
+
+    def looks(self, page: str = "main") -> Rig:
+        """The page is looked at, if that is due, and everything follows."""
+        self.observe_step.run_once(page)
+        return self.settles()
 
     def advances(self) -> Rig:
         """Every episode that is due is looked at."""

@@ -16,8 +16,8 @@ from tests.fakes.provider import Answer, FakePage, dies
 from tests.unit.steps.rig import SETTLE, START, Rig, alert, rule
 from worker.core.model import Action, ActionKind, Outcome, Request, Result
 from worker.errors import Conflict, LedgerUnavailable, ProviderUnavailable
-from worker.ports import Commit
-from worker.steps.deliver import BETWEEN_READS, DEADLINE, LEASE, Channel
+from worker.ports import DEADLINE, Channel, Commit
+from worker.steps.deliver import BETWEEN_READS, LEASE
 
 Make = Callable[..., Rig]
 

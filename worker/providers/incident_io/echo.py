@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from worker.core.footprints import normal
 from worker.core.model import Action, RemoteIncident, RemoteUpdate, Request, WindowStatus
-from worker.providers._text import plain, tidy
+from worker.providers._text import plain
 from worker.providers.incident_io import reading
 from worker.providers.incident_io.vocabulary import WINDOW, Form, Verb, form_of, target_of
 
@@ -28,6 +29,7 @@ class Echo:
     update_id: str = ""
     published_at: datetime | None = None
     window: WindowStatus | None = None
+    name: str = ""
     differences: tuple[str, ...] = ()
 
 
@@ -58,6 +60,7 @@ def _of_create(form: Form, sent: Sent, _target: str, told: reading.Json) -> Echo
         update_id=post.id if post else "",
         published_at=shown.published_at,
         window=window_status(shown) if form.thing is WINDOW else None,
+        name=shown.name,
         differences=_differences(
             ("name", sent["name"], shown.name),
             ("status", last[form.thing.status], shown.status),
@@ -73,7 +76,7 @@ def window_status(shown: RemoteIncident) -> WindowStatus | None:
 
 def _our_post(shown: RemoteIncident, message: str) -> RemoteUpdate | None:
     """Find the newest update that bears our message; a single one is ours whatever the page made of the words."""
-    ours = [post for post in shown.updates if tidy(post.message) == tidy(message)]
+    ours = [post for post in shown.updates if normal(post.message) == normal(message)]
     return ours[-1] if ours else shown.updates[0] if len(shown.updates) == 1 else None
 
 
@@ -97,7 +100,8 @@ def _of_edit(form: Form, sent: Sent, target: str, told: reading.Json) -> Echo:
     data = reading.child(told, form.thing.noun)
     if reading.identity(data) != target:
         raise reading.Unreadable("the answer is about another object")
-    return Echo(remote_id=target, differences=_differences(("name", sent["name"], reading.text(data, "name"))))
+    name = reading.text(data, "name")
+    return Echo(remote_id=target, name=name, differences=_differences(("name", sent["name"], name)))
 
 
 _READERS: Mapping[Verb, Callable[[Form, Sent, str, reading.Json], Echo]] = {
@@ -112,5 +116,5 @@ def _differences(*fields: tuple[str, str, str]) -> tuple[str, ...]:
     return tuple(
         f"{name}: sent `{plain(ours, 80)}`, page shows `{plain(theirs, 80)}`"
         for name, ours, theirs in fields
-        if tidy(ours) != tidy(theirs)
+        if normal(ours) != normal(theirs)
     )

@@ -107,6 +107,7 @@ class IncidentIo:
             update_id=shown.update_id,
             published_at=shown.published_at,
             window=shown.window,
+            name=shown.name,
             differences=shown.differences,
         )
 

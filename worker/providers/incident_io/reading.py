@@ -100,7 +100,13 @@ def update(data: Json, thing: Thing) -> RemoteUpdate:
         message=text(data, "message"),
         status=text(data, thing.status),
         published_at=time(data, "published_at"),
+        components={text(one, "component_id"): text(one, "component_status") for one in _touched([data])},
     )
+
+
+def _touched(posts: Iterable[Json]) -> Iterator[Json]:
+    """Give what posts say of components."""
+    return (one for post in posts for one in children(post, "component_statuses") if text(one, "component_id"))
 
 
 def incident(data: Json, thing: Thing) -> RemoteIncident:
@@ -111,7 +117,7 @@ def incident(data: Json, thing: Thing) -> RemoteIncident:
     posts = records(data, "updates")
     updates = sorted((update(post, thing) for post in posts), key=lambda each: each.published_at or _NEVER)
     periods = children(data, thing.impacts) if thing is WINDOW else []
-    touched = [*children(data, thing.impacts), *(one for post in posts for one in children(post, "component_statuses"))]
+    touched = [*children(data, thing.impacts), *_touched(posts)]
     return RemoteIncident(
         id=identity(data),
         name=text(data, "name"),

@@ -1,0 +1,131 @@
+"""
+What was written to an object on a page, held against what the page shows of it: whose post is it, and what is there?
+
+Pure. Nothing is decided here; ``core.drift`` compares, ``core.episodes`` and ``core.windows`` decide.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from worker.core.model import (
+    Action,
+    ActionKind,
+    ActionState,
+    Attempt,
+    Directory,
+    Episode,
+    RemoteIncident,
+    RemoteUpdate,
+    Window,
+)
+
+LOOKED_FOR = (ActionKind.OPEN_INCIDENT, ActionKind.SCHEDULE_MAINTENANCE)
+"""Creates whose object stays on the page for a while, so that it can be found there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """
+    All that an episode or a window wrote, or may have written, to its object on the page.
+
+    Args:
+        actions: All of them, the oldest first, settled or not.
+        attempts: Of all of them.
+        own: The page's ids of every post that we are known to have made on the object, for whatever episode.
+    """
+
+    subject: Episode | Window
+    actions: tuple[Action, ...]
+    attempts: tuple[Attempt, ...]
+    own: frozenset[str]
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether something of ours may be on its way, or be on the page without our knowing."""
+        return any(action.state in (ActionState.SENDING, ActionState.UNKNOWN) for action in self.subject.actions)
+
+    def shows_all(self, now: datetime, settle: timedelta) -> bool:
+        """Say whether our last write is so old that the page must show it by now, if it ever will."""
+        ends = (attempt.finished_at or attempt.started_at for attempt in self.attempts)
+        return all(end + settle <= now for end in ends)
+
+    def strangers(self, shown: RemoteIncident) -> tuple[RemoteUpdate, ...]:
+        """
+        Give the posts that are a person's: not ours, not there before we first wrote, and no copy of ours that came
+        late.
+        """
+        seen = self.own.union(self.subject.accepted, *(attempt.baseline for attempt in self.attempts))
+        return tuple(post for post in shown.updates if post.id not in seen and not self.copies(post))
+
+    def copies(self, post: RemoteUpdate) -> bool:
+        """Say whether a post that is not known to be ours says what we once sent."""
+        sent = {attempt.action_id for attempt in self.attempts}
+        return post.id not in self.own and any(bears(action, post) for action in self.actions if action.id in sent)
+
+
+def normal(text: str) -> str:
+    """Give a text as pages may store it: line ends, outer blanks and the composition of characters do not count."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+
+
+def bears(action: Action, post: RemoteUpdate) -> bool:
+    """Say whether a post has the status and the words of an action."""
+    status = action.content.incident_status or action.content.window_status
+    same_status = status is None or post.status == status
+    return same_status and bool(action.content.message) and normal(post.message) == normal(action.content.message)
+
+
+def echoes(action: Action, shown: RemoteIncident) -> bool:
+    """Say whether an object bears a create's name and text; a window, whose texts recur, its name and times."""
+    if action.kind not in LOOKED_FOR or normal(shown.name) != normal(action.content.title):
+        return False
+    if shown.starts_at is not None:
+        return (shown.starts_at, shown.ends_at) == (action.content.starts_at, action.content.ends_at)
+    return any(bears(action, post) for post in shown.updates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """
+    What the page shows of the object of an episode or window, read while nothing of ours was on its way.
+
+    Args:
+        shown: None: the page has no such object any more.
+        strangers: Those of its posts that are a person's.
+        current: The page must show our last write by now, so that what it does not show is not there.
+    """
+
+    shown: RemoteIncident | None
+    strangers: tuple[RemoteUpdate, ...] = ()
+    current: bool = True
+
+    def takeover(self, known_name: str) -> str:
+        """Say what a person has done to it, for people; "" where nothing tells of one."""
+        if self.shown is None:
+            return "it was deleted" if self.current else ""
+        if self.strangers:
+            return f"update {self.strangers[0].id} is not ours"
+        if self.current and known_name and normal(self.shown.name) != normal(known_name):
+            return "it was renamed"
+        return ""
+
+
+def observed(footprint: Footprint, shown: RemoteIncident | None, settle: timedelta, now: datetime) -> Observed:
+    """
+    Hold what the page shows against what was written.
+
+    Args:
+        settle: How long after a write the page may not show it yet.
+        now: When the page was asked.
+    """
+    strangers = footprint.strangers(shown) if shown is not None else ()
+    return Observed(shown=shown, strangers=strangers, current=footprint.shows_all(now, settle))
+
+
+def named(remote_ids: Collection[str], directory: Directory) -> Iterable[str]:
+    """Give our names of the components that are wholly among *remote_ids*."""
+    return (name for name, ids in directory.components.items() if ids and set(ids) <= set(remote_ids))
