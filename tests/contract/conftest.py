@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.ledger import FakeLedger
 from worker.ledger import Ledger, open_ledger
 from worker.ledger.tables import Row
+from worker.rehearse.memory import MemoryLedger
 
 BORN = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
 
-AnyLedger = Ledger | FakeLedger
+AnyLedger = Ledger | MemoryLedger
 
 
 class Store:
@@ -115,11 +115,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def _fake(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    kept: list[FakeLedger] = []
+    kept: list[MemoryLedger] = []
 
-    def open_again(**options: Any) -> FakeLedger:
+    def open_again(**options: Any) -> MemoryLedger:
         if not kept:
-            kept.append(FakeLedger(**options))
+            kept.append(MemoryLedger(**options))
         kept[0].closed = False
         return kept[0]
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from tests.fakes.ledger import FakeLedger
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import LedgerUnavailable
 from worker.ports import Entry, Inbox, Recorded
+from worker.rehearse.memory import MemoryLedger
 from worker.sources import SOURCES
 from worker.steps.intake import Endpoint, Intake
 from worker.telemetry import PrometheusMeter
@@ -65,7 +65,7 @@ class Site:
         admin: The admin token; "": none.
     """
 
-    inbox: Inbox = field(default_factory=FakeLedger)
+    inbox: Inbox = field(default_factory=MemoryLedger)
     admin: str = ""
     wrong: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)

@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fakes.ledger import FakeLedger
 from tests.processes import until
 from tests.unit.web.site import (
     ADMIN,
@@ -31,6 +30,7 @@ from tests.unit.web.site import (
 )
 from worker.errors import LedgerUnavailable
 from worker.ledger import open_ledger
+from worker.rehearse.memory import MemoryLedger
 from worker.web import server
 
 pytestmark = pytest.mark.timeout(60)
@@ -64,7 +64,7 @@ def test_a_body_that_is_not_understood_is_kept_and_answered_202(body: bytes) -> 
     site = Site()
     told = site.post(body)
     assert (told.status_code, told.json()) == (202, {"accepted": 0, "duplicates": 0, "unparsed": 1})
-    assert isinstance(site.inbox, FakeLedger)
+    assert isinstance(site.inbox, MemoryLedger)
     assert [inbound.body for inbound in site.inbox.pending(10)] == [body]
 
 
@@ -213,7 +213,7 @@ def test_what_is_not_authentic_is_401_counted_and_not_kept(headers: dict[str, st
     told = site.ask("POST", "/hooks/alerts", json=alerts("a"), headers=headers)
     assert (told.status_code, told.json()) == (401, {"error": "not authentic"})
     assert site.counted("inbounds_refused", reason="SignatureInvalid") == 1
-    assert isinstance(site.inbox, FakeLedger)
+    assert isinstance(site.inbox, MemoryLedger)
     assert site.inbox.totals()["inbounds"] == 0
     assert site.rings == 0
 
@@ -243,7 +243,7 @@ def test_too_large_is_said_before_anything_is_verified() -> None:
 
 
 def test_a_full_backlog_is_503_with_a_time_to_come_back() -> None:
-    site = Site(inbox=FakeLedger(most_pending=1))
+    site = Site(inbox=MemoryLedger(most_pending=1))
     assert site.post(alerts("a")).status_code == 202
     told = site.post(alerts("b"))
     assert (told.status_code, told.headers["retry-after"]) == (503, "5")
@@ -315,7 +315,7 @@ def test_a_sender_that_leaves_in_the_middle_of_its_body_leaves_nothing_behind() 
         with connected(address) as wire:
             wire.sendall(head(content_length="2") + b"{}")
             assert answer(wire)[0] == 202
-    assert isinstance(site.inbox, FakeLedger)
+    assert isinstance(site.inbox, MemoryLedger)
     assert site.inbox.totals()["inbounds"] == 1
     assert site.rings == 1
 
@@ -362,7 +362,7 @@ def test_no_secret_is_in_any_answer_metric_or_log(
 
     set_up_logs("json", "debug")
     shown: list[str] = []
-    for inbox in (FakeLedger(), FakeLedger(most_pending=0), Unavailable()):
+    for inbox in (MemoryLedger(), MemoryLedger(most_pending=0), Unavailable()):
         site = Site(inbox=inbox, admin=admin)
         for body in (alerts("a"), b"not json", b" " * (LIMIT + 1)):
             told = site.post(body)

@@ -1,4 +1,9 @@
-"""A ledger in memory: the same ports, plain dictionaries, kept honest by ``tests/contract/test_ledger.py``."""
+"""
+A ledger in memory: the same ports, plain dictionaries, and gone with the process.
+
+It keeps the same contract as the real ones (``tests/contract/test_ledger.py``); what is documented in ``ports`` is not
+repeated here.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +43,7 @@ class _Kept:
     unparsed: int
 
 
-class FakeLedger:
+class MemoryLedger:
     """Implements Committer, Inbox, Episodes, Windows, Outbox and Queries."""
 
     def __init__(self, *, most_pending: int = 100_000) -> None:
