@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from worker.core.footprints import Footprint
@@ -51,15 +52,22 @@ class MemoryLedger:
         self.closed = False
         self._lock = threading.RLock()
         self._inbounds: dict[int, _Kept] = {}
+        self._pending: dict[int, Inbound] = {}
         self._deliveries: dict[tuple[str, str], int] = {}
         self._signals: dict[SignalId, Signal] = {}
         self._episodes: dict[str, Episode] = {}
         self._windows: dict[str, Window] = {}
         self._members: dict[str, dict[SignalId, tuple[datetime, bool]]] = {}
+        self._newest: dict[str, str] = {}
+        self._live: dict[str, None] = {}
+        self._waking: dict[str, datetime] = {}
         self._actions: dict[str, Action] = {}
+        self._actions_of: dict[str, dict[str, Action]] = {}
+        self._unsettled_of: dict[str, dict[int, Action]] = {}
+        self._posts_on: dict[str, set[str]] = {}
         self._leases: dict[str, datetime] = {}
         self._said: dict[str, datetime] = {}
-        self._attempts: dict[tuple[str, int], Attempt] = {}
+        self._attempts: dict[str, dict[int, Attempt]] = {}
         self._heard: list[tuple[datetime, datetime, Heard]] = []
         self._decisions: list[Decision] = []
         self._notices: list[tuple[datetime, Notice]] = []
@@ -73,7 +81,7 @@ class MemoryLedger:
     def record(self, entry: Entry, done: Callable[[Recorded | Exception], None]) -> None:
         with self._lock:
             self._check_open()
-            if sum(kept.state == "pending" for kept in self._inbounds.values()) >= self.most_pending:
+            if len(self._pending) >= self.most_pending:
                 raise Overloaded("too many inbounds wait")
             seq = len(self._inbounds) + 1
             first = seq
@@ -81,12 +89,14 @@ class MemoryLedger:
                 first = self._deliveries.setdefault((entry.inbound.source, entry.delivery), seq)
             if first == seq:
                 state = "pending" if entry.statements or entry.unparsed else "done"
-                self._inbounds[seq] = _Kept(replace(entry.inbound, seq=seq), state, entry.unparsed)
+                kept = self._inbounds[seq] = _Kept(replace(entry.inbound, seq=seq), state, entry.unparsed)
+                if state == "pending":
+                    self._pending[seq] = kept.inbound
         done(Recorded(first, duplicate=first != seq))
 
     def pending(self, limit: int) -> Sequence[Inbound]:
         with self._lock:
-            return [kept.inbound for kept in self._inbounds.values() if kept.state == "pending"][:limit]
+            return list(islice(self._pending.values(), limit))
 
     # -- commits
 
@@ -102,7 +112,7 @@ class MemoryLedger:
 
     def _check(self, commit: Commit) -> None:
         for handled in commit.handled:
-            if handled.seq not in self._inbounds or self._inbounds[handled.seq].state != "pending":
+            if handled.seq not in self._pending:
                 raise Conflict("an inbound was handled meanwhile")
         for signal in commit.signals:
             if signal.version != _version(self._signals.get(signal.id)):
@@ -113,20 +123,21 @@ class MemoryLedger:
         for window in commit.windows:
             if window.version != _version(self._windows.get(window.id)):
                 raise Conflict("a window was changed meanwhile")
-        known = self._signals.keys() | {signal.id for signal in commit.signals}
-        if any(not episode.members.keys() <= known for episode in commit.episodes):
+        new = {signal.id for signal in commit.signals}
+        if any(key not in self._signals and key not in new for e in commit.episodes for key in e.members):
             raise ValueError("a member's signal is not known")
-        actions = self._actions.keys() | {action.id for action in commit.actions}
-        if any(attempt.action_id not in actions for attempt in commit.attempts):
+        added = {action.id for action in commit.actions}
+        if any(each.action_id not in self._actions and each.action_id not in added for each in commit.attempts):
             raise ValueError("an attempt's action is not known")
 
     def _apply(self, commit: Commit) -> None:
         for handled in commit.handled:
             self._inbounds[handled.seq].state = handled.state
+            del self._pending[handled.seq]
         for signal in commit.signals:
             self._signals[signal.id] = replace(signal, version=signal.version + 1)
         for episode in commit.episodes:
-            self._episodes[episode.id] = replace(episode, version=episode.version + 1, members={}, actions=())
+            self._keep(replace(episode, version=episode.version + 1, members={}, actions=()))
             joined = self._members.setdefault(episode.id, {})
             joined.update({key: (member.joined_at, member.cleared) for key, member in episode.members.items()})
         for window in commit.windows:
@@ -134,7 +145,7 @@ class MemoryLedger:
         for action in commit.actions:
             self._put(action, commit.now)
         for attempt in commit.attempts:
-            self._attempts[attempt.action_id, attempt.number] = attempt
+            self._attempts.setdefault(attempt.action_id, {})[attempt.number] = attempt
         for heard in commit.heard:
             kept = self._inbounds.get(heard.inbound_seq)
             self._heard.append((kept.inbound.received_at if kept else commit.now, commit.now, heard))
@@ -144,18 +155,45 @@ class MemoryLedger:
         for rule_id, page in set(commit.wakes):
             self._wake(rule_id, page, commit.now)
 
+    def _keep(self, episode: Episode) -> None:
+        self._episodes[episode.id] = episode
+        key = episode.id.rpartition("#")[0]
+        if key not in self._newest or self._episodes[self._newest[key]].number < episode.number:
+            self._newest[key] = episode.id
+        if episode.phase.live:
+            self._live[episode.id] = None
+        else:
+            self._live.pop(episode.id, None)
+        if episode.wake_at is not None:
+            self._waking[episode.id] = episode.wake_at
+        else:
+            self._waking.pop(episode.id, None)
+
     def _put(self, action: Action, now: datetime) -> None:
-        self._actions[action.id] = action
+        self._index(action)
         if action.state is not ActionState.SENDING:
             self._leases.pop(action.id, None)
         if action.state is ActionState.DONE:
             self._said.setdefault(action.id, now)
 
+    def _index(self, action: Action) -> None:
+        self._actions[action.id] = action
+        self._actions_of.setdefault(action.aggregate, {})[action.id] = action
+        unsettled = self._unsettled_of.setdefault(action.aggregate, {})
+        if not action.state.settled:
+            unsettled[action.seq] = action
+        else:
+            unsettled.pop(action.seq, None)
+        if not unsettled:
+            del self._unsettled_of[action.aggregate]
+        if action.remote_id and action.update_id:
+            self._posts_on.setdefault(action.remote_id, set()).add(action.update_id)
+
     def _wake(self, rule_id: str, page: str, now: datetime) -> None:
-        for episode in self._episodes.values():
-            if rule_id in ("", episode.rule_id) and episode.page == page and episode.phase.live:
+        for episode in [self._episodes[each] for each in self._live]:
+            if rule_id in ("", episode.rule_id) and episode.page == page:
                 wake_at = min(episode.wake_at or now, now)
-                self._episodes[episode.id] = replace(episode, wake_at=wake_at, version=episode.version + 1)
+                self._keep(replace(episode, wake_at=wake_at, version=episode.version + 1))
 
     # -- episodes
 
@@ -173,18 +211,11 @@ class MemoryLedger:
 
     def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
         with self._lock:
-            newest: dict[str, Episode] = {}
-            for episode in sorted(self._episodes.values(), key=lambda episode: episode.number):
-                key = episode.id.rpartition("#")[0]
-                if key in keys:
-                    newest[key] = self._whole(episode)
-            return newest
+            return {key: self._whole(self._episodes[self._newest[key]]) for key in keys if key in self._newest}
 
     def joined(self, ids: Collection[SignalId]) -> Sequence[Episode]:
         with self._lock:
-            found = [
-                e for e in self._episodes.values() if e.phase.live and not self._members[e.id].keys().isdisjoint(ids)
-            ]
+            found = [self._episodes[each] for each in self._live if not self._members[each].keys().isdisjoint(ids)]
             return [self._whole(e) for e in sorted(found, key=lambda e: (e.created_at, e.id))]
 
     def get(self, episode_id: str) -> Episode | None:
@@ -194,16 +225,17 @@ class MemoryLedger:
 
     def due(self, now: datetime, limit: int) -> Sequence[Episode]:
         with self._lock:
-            due = [(e.wake_at, e.id) for e in self._episodes.values() if e.wake_at is not None and e.wake_at <= now]
-            return [self._whole(self._episodes[key]) for _, key in sorted(due)[:limit]]
+            due = sorted((at, key) for key, at in self._waking.items() if at <= now)
+            return [self._whole(self._episodes[key]) for _, key in due[:limit]]
 
     def next_wake(self) -> datetime | None:
         with self._lock:
-            return min((e.wake_at for e in self._episodes.values() if e.wake_at is not None), default=None)
+            return min(self._waking.values(), default=None)
 
     def live(self, rule_ids: Collection[str], page: str) -> bool:
         with self._lock:
-            return any(e.phase.live and e.rule_id in rule_ids and e.page == page for e in self._episodes.values())
+            live = (self._episodes[each] for each in self._live)
+            return any(episode.rule_id in rule_ids and episode.page == page for episode in live)
 
     def revision(self, rule_hash: str) -> Mapping[str, Any] | None:
         with self._lock:
@@ -217,8 +249,7 @@ class MemoryLedger:
         return replace(episode, members=members, actions=tuple(self._unsettled(episode.id)))
 
     def _unsettled(self, aggregate: str) -> list[Action]:
-        own = [a for a in self._actions.values() if a.aggregate == aggregate and not a.state.settled]
-        return sorted(own, key=lambda action: action.seq)
+        return [action for _, action in sorted(self._unsettled_of.get(aggregate, {}).items())]
 
     # -- windows
 
@@ -270,7 +301,7 @@ class MemoryLedger:
     def release(self, action_id: str, not_before: datetime) -> None:
         with self._lock:
             self._leases.pop(action_id, None)
-            self._actions[action_id] = replace(self._actions[action_id], not_before=not_before)
+            self._index(replace(self._actions[action_id], not_before=not_before))
 
     def next_due(self, now: datetime) -> datetime | None:
         with self._lock:
@@ -279,16 +310,17 @@ class MemoryLedger:
 
     def attempts(self, action_id: str) -> Sequence[Attempt]:
         with self._lock:
-            return [attempt for key, attempt in sorted(self._attempts.items()) if key[0] == action_id]
+            return [attempt for _, attempt in sorted(self._attempts.get(action_id, {}).items())]
 
     def own_updates(self, remote_id: str) -> frozenset[str]:
         with self._lock:
-            return frozenset(a.update_id for a in self._actions.values() if a.remote_id == remote_id and a.update_id)
+            return frozenset(self._posts_on.get(remote_id, ()))
 
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         in_flight = (ActionState.SENDING, ActionState.UNKNOWN)
         with self._lock:
-            creates = [a for a in self._actions.values() if a.kind.creates and a.page == page and not a.state.settled]
+            waiting = (action for own in self._unsettled_of.values() for action in own.values())
+            creates = [action for action in waiting if action.kind.creates and action.page == page]
         unknown = [a for a in creates if a.sends or a.state in in_flight]
         return sorted(unknown, key=lambda a: (a.created_at, a.id))
 
@@ -297,7 +329,7 @@ class MemoryLedger:
     def footprint(self, aggregate: str) -> Footprint | None:
         with self._lock:
             subject = self.get(aggregate) or self.window(aggregate)
-            return subject and self._footprint(subject)
+            return self._footprint(subject) if subject else None
 
     def footprints(self, page: str, since: datetime) -> Sequence[Footprint]:
         with self._lock:
@@ -312,17 +344,14 @@ class MemoryLedger:
             return [self._footprint(subject) for subject in sorted(chosen, key=lambda subject: subject.id)]
 
     def _footprint(self, subject: Episode | Window) -> Footprint:
-        actions = sorted((a for a in self._actions.values() if a.aggregate == subject.id), key=lambda a: a.seq)
+        actions = sorted(self._actions_of.get(subject.id, {}).values(), key=lambda a: a.seq)
         own = self.own_updates(subject.remote_id) if subject.remote_id else frozenset()
         attempts = tuple(attempt for action in actions for attempt in self.attempts(action.id))
         return Footprint(subject=subject, actions=tuple(actions), attempts=attempts, own=own)
 
     def _heads(self) -> list[Action]:
-        heads: dict[str, Action] = {}
-        for action in self._actions.values():
-            if not action.state.settled and action.seq <= heads.get(action.aggregate, action).seq:
-                heads[action.aggregate] = action
-        return [action for action in heads.values() if action.workable]
+        heads = (own[min(own)] for own in self._unsettled_of.values())
+        return [action for action in heads if action.workable]
 
     def _free_at(self, action: Action) -> datetime:
         return max(action.not_before, self._leases.get(action.id, action.not_before))
@@ -374,7 +403,7 @@ class MemoryLedger:
             return self._notices[::-1][:limit]
 
     def _story(self, episode: Episode) -> Story:
-        own = sorted((a for a in self._actions.values() if a.aggregate == episode.id), key=lambda a: a.seq)
+        own = sorted(self._actions_of.get(episode.id, {}).values(), key=lambda a: a.seq)
         until = episode.ended_at
         heard = [
             (at, line)

@@ -28,6 +28,7 @@ class Advance:
     """
     Args:
         book: Gives the rules in force.
+        replan: How often the coming windows are planned, besides whenever the rules change.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Advance:
         book: Callable[[], RuleBook],
         clock: Clock,
         meter: Meter,
+        replan: timedelta = REPLAN,
     ) -> None:
         self._episodes = episodes
         self._windows = windows
@@ -47,6 +49,7 @@ class Advance:
         self._book = book
         self._clock = clock
         self._meter = meter
+        self._replan = replan
 
     def run_once(self, limit: int = 100) -> int:
         """
@@ -69,9 +72,9 @@ class Advance:
         return moved
 
     def _plan(self, book: RuleBook, now: datetime) -> int:
-        """Bring the ledger's windows up to the rules, when these changed, and every minute."""
+        """Bring the ledger's windows up to the rules, when these changed, and every now and then."""
         rules, at = self._planned
-        if rules == book.rules.hash and at <= now < at + REPLAN:
+        if rules == book.rules.hash and at <= now < at + self._replan:
             return 0
         known = self._windows.windows(now)
         due = steps(book.rules.maintenance, known, now)
