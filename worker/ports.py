@@ -294,6 +294,10 @@ class Episodes(Protocol):
         """Give the firing signals of a sender's group."""
         ...
 
+    def firing(self, sources: Collection[str]) -> Sequence[Signal]:
+        """Give the signals that fire, of the sources; () for any."""
+        ...
+
     def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
         """Give the newest episode of each key (``episode_key``) that has one, live or ended."""
         ...
@@ -334,8 +338,16 @@ class Windows(Protocol):
         """Give every window that is live or ends after *since*, the earliest first."""
         ...
 
+    def latest_windows(self, lines: Collection[str]) -> Mapping[str, Window]:
+        """Give the newest window of each line (``Window.line``) that has one, live or ended."""
+        ...
+
+    def joined_windows(self, ids: Collection[SignalId]) -> Sequence[Window]:
+        """Give the live windows that any of the signals is a member of."""
+        ...
+
     def muting(self, now: datetime) -> Sequence[Window]:
-        """Give the windows in progress, and those that are complete for less than their grace; without actions."""
+        """Give those in progress, and those complete for less than their grace; without members and actions."""
         ...
 
     def due_windows(self, now: datetime, limit: int) -> Sequence[Window]:

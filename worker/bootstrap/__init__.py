@@ -16,7 +16,7 @@ from pathlib import Path
 
 from worker import rules_dir
 from worker.core.rulebook import RuleBook
-from worker.core.rules import SourceFacts, compile_spec
+from worker.core.rules import SourceFacts, compile_entry, compile_spec
 from worker.core.ruleset import PageConfig, RuleSet
 from worker.errors import ConfigError
 from worker.ports import Clock, Provider
@@ -50,7 +50,7 @@ def load_rules(directory: Path) -> RuleSet:
 
 def rule_book(rules: RuleSet) -> RuleBook:
     """Put a loaded set in use."""
-    return RuleBook(rules, compile_spec)
+    return RuleBook(rules, compile_spec, compile_entry)
 
 
 def endpoints(rules: RuleSet, environ: Mapping[str, str]) -> dict[str, Endpoint]:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from worker.core.recurrence import Occurrence
-    from worker.core.ruleset import WindowPlan
+    from worker.core.ruleset import WindowEntry
 
-    Row = tuple[WindowPlan, Occurrence, str]
+    Row = tuple[WindowEntry, Occurrence, str]
     """An occurrence, and what is to be minded about it."""
 
 maintenance = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Maintenance windows as code.")
@@ -64,7 +64,7 @@ def preview(
         remark(f"`{name}` does not happen any more")
 
 
-def _plans(directory: Path, window: str) -> list[WindowPlan]:
+def _plans(directory: Path, window: str) -> list[WindowEntry]:
     from worker.bootstrap import load_rules
     from worker.core.spelling import suggest
 
@@ -75,7 +75,7 @@ def _plans(directory: Path, window: str) -> list[WindowPlan]:
     return [plan for plan in plans if window in ("", plan.id)]
 
 
-def _rows(plan: WindowPlan, at: datetime, count: int) -> list[Row]:
+def _rows(plan: WindowEntry, at: datetime, count: int) -> list[Row]:
     from worker.core.recurrence import occurrences
 
     found = occurrences(plan, at, most=count)
@@ -89,7 +89,7 @@ def _offset(one: Occurrence) -> str:
     return one.local_start.isoformat(timespec="minutes")[-6:]
 
 
-def _as_cells(plan: WindowPlan, one: Occurrence, note: str) -> tuple[str, ...]:
+def _as_cells(plan: WindowEntry, one: Occurrence, note: str) -> tuple[str, ...]:
     local = f"{_span(one.local_start, one.local_end)} {_offset(one)}"
     return plan.id, local, plan.timezone, _span(one.starts_at, one.ends_at), note
 
@@ -100,7 +100,7 @@ def _span(start: datetime, end: datetime) -> str:
     return f"{start.strftime(day)} – {end.strftime('%H:%M' if start.date() == end.date() else day)}"
 
 
-def _as_data(plan: WindowPlan, one: Occurrence, note: str) -> dict[str, Any]:
+def _as_data(plan: WindowEntry, one: Occurrence, note: str) -> dict[str, Any]:
     return {
         "window": plan.id,
         "key": one.key,

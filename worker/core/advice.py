@@ -26,8 +26,7 @@ _SEVERITY_FIELDS = ("severity", "labels.severity")
 _NOT_YET: Mapping[str, Sequence[Path]] = {
     "page": (("adopt_maintenance",), ("limits",)),
     "source": (("canary",),),
-    "rule": (("maintenance",), ("incident", "approve", "deadline"), ("relay", "approve", "deadline")),
-    "window": (("overrun",),),
+    "rule": (("incident", "approve", "deadline"), ("relay", "approve", "deadline")),
     "notices": ((),),
 }
 """What a file may already say although nothing acts on it in this version."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from worker.core.model import ComponentStatus, IncidentStatus, Post, digest
 from worker.core.ruleset import (
     ApproveConfig,
     Driver,
+    EventWindowPlan,
     Impact,
     IncidentPlan,
     JsonMapping,
@@ -32,14 +33,16 @@ from worker.core.ruleset import (
     Rule,
     Said,
     Template,
-    WindowPlan,
+    WindowEntry,
 )
 from worker.core.spec.file import RuleSpec
 from worker.core.spec.maintenance import (
     AnnounceSpec,
+    CancelSpec,
     CompleteSpec,
     MaintenanceSpec,
     OverrunSpec,
+    RescheduleSpec,
     RuleMaintenanceSpec,
     StartSpec,
     WindowCommon,
@@ -115,25 +118,34 @@ def spec_of(rule: Strict) -> dict[str, Any]:
     return rule.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def compile_spec(spec: Mapping[str, Any]) -> Rule:
+def compile_spec(spec: Spec) -> Rule:
     """
     Make a rule from its stored revision.
 
     Raises:
         ConfigError: The revision was stored by a version that knew other keys.
     """
+    return _compiled_again("rule", spec, lambda tell: compile_rule(RuleSpec.model_validate(spec), tell))
+
+
+def compile_entry(spec: Spec) -> WindowEntry:
+    """Make an entry of ``maintenance`` from its stored revision; raises as ``compile_spec`` does."""
+    return _compiled_again("maintenance", spec, lambda tell: compile_window(MaintenanceSpec.model_validate(spec), tell))
+
+
+def _compiled_again(what: str, spec: Spec, make: Callable[[Callable[[Path, int, int, str], None]], Made]) -> Made:
     faults: list[str] = []
 
     def tell(loc: Path, _line: int, _column: int, message: str) -> None:
         faults.append(f"{_dotted(loc)}: {message}")
 
     try:
-        rule = compile_rule(RuleSpec.model_validate(spec), tell)
+        made = make(tell)
     except ValidationError as error:
         faults = [f"{_dotted(fault['loc'])}: {fault['msg']}" for fault in error.errors(include_input=False)]
     if faults:
-        raise ConfigError(f"the stored revision of rule `{spec.get('id')}` cannot be used: {'; '.join(faults)}")
-    return rule
+        raise ConfigError(f"the stored revision of {what} `{spec.get('id')}` cannot be used: {'; '.join(faults)}")
+    return made
 
 
 def _dotted(loc: Path) -> str:
@@ -162,20 +174,20 @@ def compile_rule(
         condition=compiler.event(rule.if_, Want.BOOL, ("if",)) if rule.if_ is not None else None,
         group_by={name: compiler.event(cel, Want.TEXT, ("group_by", name)) for name, cel in rule.group_by.items()},
         vars={name: compiler.signals(cel, Want.ANY, ("vars", name)) for name, cel in rule.vars.items()},
-        plan=_plan(rule, compiler),
+        plan=_plan(rule, compiler, spec, place),
         spec=spec,
         hash=digest(spec),
         place=place,
-        extra={"maintenance": spec["maintenance"]} if rule.maintenance else {},
     )
 
 
-def _plan(rule: RuleSpec, compiler: Compiler) -> IncidentPlan | RelayPlan | None:
-    if rule.maintenance is not None:
-        check_window(rule.maintenance, compiler, ("maintenance",))
+def _plan(rule: RuleSpec, compiler: Compiler, spec: Spec, place: str) -> IncidentPlan | RelayPlan | EventWindowPlan:
     if rule.relay is not None:
         return _relay(rule.relay, compiler)
-    return _incident(rule.incident, compiler) if rule.incident is not None else None
+    if rule.incident is not None:
+        return _incident(rule.incident, compiler)
+    assert rule.maintenance is not None  # it has one of the three
+    return _event_window(rule.maintenance, compiler, id=rule.was or rule.id, spec=spec, hash=digest(spec), place=place)
 
 
 # --- match
@@ -281,17 +293,19 @@ def _approve(spec: ApproveSpec) -> ApproveConfig:
 # --- windows
 
 
-def compile_window(window: MaintenanceSpec, tell: Callable[[Path, int, int, str], None], place: str = "") -> WindowPlan:
+def compile_window(
+    window: MaintenanceSpec, tell: Callable[[Path, int, int, str], None], place: str = ""
+) -> WindowEntry:
     """
-    Make a window from its form.
+    Make an entry of ``maintenance`` from its form.
 
     Args:
         window: Its form.
-        tell: Takes (path, line, column, message) of each fault; if it is called, the window must not be used.
+        tell: Takes (path, line, column, message) of each fault; if it is called, the entry must not be used.
         place: ``file:line:col``.
     """
     spec = spec_of(window)
-    return WindowPlan(
+    return WindowEntry(
         id=window.id,
         starts=datetime.fromisoformat(window.starts),
         timezone=window.timezone,
@@ -306,12 +320,20 @@ def compile_window(window: MaintenanceSpec, tell: Callable[[Path, int, int, str]
     )
 
 
-def check_window(window: RuleMaintenanceSpec, compiler: Compiler, loc: Path) -> None:
-    """Compile everything in a rule's window, to find what is wrong with it."""
-    _common(window, compiler, loc)
-    for name in ("starts", "ends", "duration"):
-        if isinstance(value := getattr(window, name), CelSpec):
-            compiler.event(value.cel, Want.ANY, (*loc, name, "cel"))
+def _event_window(window: RuleMaintenanceSpec, compiler: Compiler, **known: Any) -> EventWindowPlan:
+    loc: Path = ("maintenance",)
+
+    def over(name: str, want: Want) -> Any:
+        value = getattr(window, name)
+        return compiler.event(value.cel, want, (*loc, name, "cel")) if isinstance(value, CelSpec) else value
+
+    return EventWindowPlan(
+        starts=over("starts", Want.TIME),
+        ends=over("ends", Want.TIME),
+        duration=over("duration", Want.DURATION),
+        **known,
+        **_common(window, compiler, loc),
+    )
 
 
 def _common(window: WindowCommon, compiler: Compiler, loc: Path) -> dict[str, Any]:
@@ -327,6 +349,9 @@ def _common(window: WindowCommon, compiler: Compiler, loc: Path) -> dict[str, An
         "start": _said(window.start, compiler, (*loc, "start")),
         "complete": _said(complete, compiler, (*loc, "complete")),
         "failed": compiler.text(getattr(complete, failed), (*loc, "complete", failed)),
+        "reschedule": _said(window.reschedule, compiler, (*loc, "reschedule")) if window.reschedule else None,
+        "cancel": _said(window.cancel, compiler, (*loc, "cancel")),
+        "cancel_deletes": window.cancel.delete,
         "driver": Driver(window.driver),
         "missed": Missed(window.missed),
         "overrun": _overrun(window.overrun, compiler, (*loc, "overrun")) if window.overrun is not None else None,
@@ -334,9 +359,12 @@ def _common(window: WindowCommon, compiler: Compiler, loc: Path) -> dict[str, An
     }
 
 
-def _said(spec: AnnounceSpec | StartSpec | CompleteSpec, compiler: Compiler, loc: Path) -> Said:
+def _said(spec: _SaidSpec, compiler: Compiler, loc: Path) -> Said:
     before = spec.before if isinstance(spec, AnnounceSpec) else timedelta()
     return Said(text=compiler.text(spec.text, (*loc, "text")), notify=spec.notify, before=before)
+
+
+_SaidSpec: TypeAlias = AnnounceSpec | StartSpec | CompleteSpec | RescheduleSpec | CancelSpec | OverrunSpec
 
 
 def _overrun(spec: OverrunSpec, compiler: Compiler, loc: Path) -> Overrun:
@@ -345,7 +373,7 @@ def _overrun(spec: OverrunSpec, compiler: Compiler, loc: Path) -> Overrun:
         matchers=compile_match(spec.while_.match, compiler, (*loc, "while", "match")),
         extend=spec.extend,
         times=spec.times,
-        text=compiler.text(spec.text, (*loc, "text")),
+        said=_said(spec, compiler, loc),
     )
 
 

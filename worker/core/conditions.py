@@ -71,7 +71,8 @@ class Want(StrEnum):
     What an expression must give, in the words of messages.
 
     Anything but BOOL may be left to the evaluation, where it cannot be told before. TEXT also takes numbers, truth
-    values, times and null, and writes them as ``as_text`` does.
+    values, times and null, and writes them as ``as_text`` does. TIME and DURATION also take text, and TIME null; to
+    read them is for who asks.
     """
 
     BOOL = "true or false"
@@ -90,8 +91,8 @@ _ACCEPTED: dict[Want, tuple[frozenset[str], tuple[type, ...]]] = {
     Want.INT: (frozenset({"INT", "UINT", "DYN"}), (int,)),
     Want.LIST: (frozenset({"LIST", "DYN"}), (list,)),
     Want.MAP: (frozenset({"MAP", "DYN"}), (dict,)),
-    Want.TIME: (frozenset({"TIMESTAMP", "DYN"}), (datetime,)),
-    Want.DURATION: (frozenset({"DURATION", "DYN"}), (timedelta,)),
+    Want.TIME: (frozenset({"TIMESTAMP", "STRING", "NULL", "DYN"}), (datetime, str, type(None))),
+    Want.DURATION: (frozenset({"DURATION", "STRING", "DYN"}), (timedelta, str)),
     Want.ANY: (
         frozenset({"BOOL", "STRING", "INT", "UINT", "DOUBLE", "NULL", "LIST", "MAP", "TIMESTAMP", "DURATION", "DYN"}),
         (bool, str, int, float, type(None), list, dict, datetime, timedelta),

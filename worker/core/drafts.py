@@ -7,12 +7,14 @@ done. This file may not know phases or rules' timing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from worker.core import membership
 from worker.core.actions import Working
 from worker.core.footprints import Observed
+from worker.core.membership import Heard, Item
 from worker.core.model import (
     Action,
     ActionKind,
@@ -33,32 +35,7 @@ from worker.core.model import (
     SignalId,
     digest,
 )
-from worker.core.ruleset import Existing, IncidentPlan, RelayPlan, Rule
-from worker.core.signals import Change
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """
-    One statement as an episode hears it.
-
-    Args:
-        signal: As it is after the statement.
-        matches: Whether the rule wants it in this group; None where that could not be told.
-    """
-
-    event: Event
-    signal: Signal
-    change: Change
-    matches: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """The statements of one inbound that concern an episode, in order."""
-
-    items: Sequence[Item]
-    cause: str
+from worker.core.ruleset import EventWindowPlan, Existing, IncidentPlan, RelayPlan, Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +109,7 @@ class Draft(Working[Episode]):
     def __init__(self, episode: Episode, context: Context, cause: str, now: datetime) -> None:
         super().__init__(episode, context.publish, cause, now)
         self.context = context
-        if context.rule is not None and context.rule.plan is not None:
+        if context.rule is not None:
             self.bypasses = self.plan.existing is Existing.OPEN
             self.attaches = self.plan.existing is Existing.ATTACH
 
@@ -177,7 +154,7 @@ class Draft(Working[Episode]):
         for item in items:
             member = members.get(item.signal.id)
             was_firing = member is not None and member.firing and counts(member.signal.event)
-            taken = self._taken(member, item)
+            taken = membership.taken(member, item, self.now)
             if taken is None:
                 continue
             members[item.signal.id] = taken
@@ -185,19 +162,6 @@ class Draft(Working[Episode]):
         if members != self.episode.members:
             self.set(members=members)
         return began
-
-    def _taken(self, member: Member | None, item: Item) -> Member | None:
-        if item.change in (Change.REPEAT, Change.STALE, Change.REMARK):
-            return None
-        if member is None:
-            wanted = item.matches is True and item.signal.firing
-            return Member(signal=item.signal, joined_at=self.now) if wanted else None
-        cleared = member.cleared
-        if item.signal.firing and item.matches is not None:
-            cleared = not item.matches
-        elif not item.signal.firing:
-            cleared = False
-        return replace(member, signal=item.signal, cleared=cleared)
 
     @property
     def rule(self) -> Rule:
@@ -208,7 +172,7 @@ class Draft(Working[Episode]):
     @property
     def plan(self) -> IncidentPlan | RelayPlan:
         """The rule's plan; asked only where there is one."""
-        assert self.rule.plan is not None
+        assert not isinstance(self.rule.plan, EventWindowPlan)
         return self.rule.plan
 
     def said(self, action: Action, outcome: Outcome) -> None:
@@ -298,18 +262,24 @@ def create_key(draft: Draft, leading: Signal) -> str:
     and so that a new outage never gets the old incident back. An occurrence that was there before the last incident
     ended may have opened one already (its severity fell below what the rule counts, and rose again): told apart.
     """
-    episode, started = draft.episode, leading.event.started_at
-    base = digest(
+    episode = draft.episode
+    base = occurrence_key(episode.page, draft.rule.identity, episode.group, leading)
+    again = episode.previous_end is not None and leading.since <= episode.previous_end
+    return digest(base, episode.number, episode.next_seq) if again else base
+
+
+def occurrence_key(page: str, identity: str, group: Mapping[str, str], leading: Signal) -> str:
+    """Name what a rule (by its *identity*) makes on a page of one occurrence of a signal."""
+    started = leading.event.started_at
+    return digest(
         "v1",
-        episode.page,
-        draft.rule.identity,
-        dict(episode.group),
+        page,
+        identity,
+        dict(group),
         leading.id,
         started.isoformat() if started else "",
         leading.last_resolve.isoformat() if leading.last_resolve else "",
     )
-    again = episode.previous_end is not None and leading.since <= episode.previous_end
-    return digest(base, episode.number, episode.next_seq) if again else base
 
 
 def humanised(length: timedelta) -> str:

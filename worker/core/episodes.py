@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from worker.core import posts, relays
-from worker.core.drafts import Context, Draft, Heard, Stimulus, Verdict, humanised, new_episode
+from worker.core.drafts import Context, Draft, Stimulus, Verdict, humanised, new_episode
 from worker.core.footprints import Observed
+from worker.core.membership import Heard
 from worker.core.model import (
     Action,
     ActionState,
@@ -82,9 +83,10 @@ def _heard(
     episode: Episode | None, heard: Heard, context: Context, now: datetime, key: str, group: Mapping[str, str]
 ) -> Verdict:
     live = episode is not None and episode.phase.live
+    plan = context.rule.plan if context.rule is not None else None
 
     def counting(event: Event) -> bool:
-        return context.rule is None or context.rule.plan is None or counts(context.rule.plan.impact, event)
+        return not isinstance(plan, IncidentPlan) or counts(plan.impact, event)
 
     if episode is not None and (live or _may_come_back(episode, context, now)):
         draft = Draft(episode, context, heard.cause, now)

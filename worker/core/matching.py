@@ -8,7 +8,7 @@ match leads to are not known here. An expression that fails is told, never taken
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -16,7 +16,7 @@ from typing import Any
 
 from worker.core.bindings import as_text, event_bindings
 from worker.core.model import Event, Status
-from worker.core.ruleset import IncidentPlan, Matcher, MatchOp, Program, Rule
+from worker.core.ruleset import Matcher, MatchOp, Program, RelayPlan, Rule
 from worker.errors import EvaluationFailed
 
 
@@ -129,6 +129,19 @@ def explain(rule: Rule, event: Event) -> list[Line]:
     return lines
 
 
+def fits(sources: Collection[str], matchers: Iterable[Matcher], event: Event) -> bool:
+    """
+    Whether an event meets the lines of a ``match`` that stands outside a rule; *sources*: () for any.
+
+    Raises:
+        EvaluationFailed: That cannot be told.
+    """
+    lines = list(matchers)
+    if (sources and event.source not in sources) or not _heard_by(lines, event):
+        return False
+    return all(_HOLDS[matcher.op](matcher, field_text(event, matcher.field)) for matcher in lines)
+
+
 def field_text(event: Event, name: str) -> str:
     """Read a field as text: "labels.<name>", "annotations.<name>" or one of the event's own; "" where there is none."""
     return _reader(name)(event)
@@ -148,8 +161,8 @@ class _Asked:
             if matcher.op is MatchOp.IN and matcher.values and "" not in matcher.values  # "" is what no event lists
         ]
         self._needs_bindings = rule.condition is not None or bool(rule.group_by)
-        self.takes_private = _asks_for(rule, "private")
-        self.takes_test = _asks_for(rule, "test")
+        self.takes_private = _asks_for(rule.matchers, "private")
+        self.takes_test = _asks_for(rule.matchers, "test")
 
     def pairs(self) -> Iterable[tuple[str, str]]:
         """Give all pairs of all lines."""
@@ -180,7 +193,7 @@ class _Asked:
     def _in_reach(self, event: Event) -> bool:
         if (event.private and not self.takes_private) or (event.test and not self.takes_test):
             return False
-        return not (event.status is Status.INFO and isinstance(self.rule.plan, IncidentPlan))
+        return event.status is not Status.INFO or isinstance(self.rule.plan, RelayPlan)
 
 
 _HOLDS: Mapping[MatchOp, Callable[[Matcher, str], bool]] = {
@@ -212,8 +225,13 @@ def _all_matchers(rule: Rule) -> list[Matcher]:
     return [*source, *rule.matchers]
 
 
-def _asks_for(rule: Rule, name: str) -> bool:
-    return any(matcher.field == name for matcher in rule.matchers)
+def _asks_for(matchers: Iterable[Matcher], name: str) -> bool:
+    return any(matcher.field == name for matcher in matchers)
+
+
+def _heard_by(matchers: Sequence[Matcher], event: Event) -> bool:
+    """Whether an event that is private, or a test, is asked for as such."""
+    return all(_asks_for(matchers, name) for name in ("private", "test") if getattr(event, name))
 
 
 def _group_text(value: Any) -> str:
@@ -245,9 +263,9 @@ def _reach_lines(rule: Rule, event: Event) -> list[Line]:
     lines = [
         Line(field=name, wanted=f"a rule that matches on `{name}`", actual="true", held=False)
         for name in ("private", "test")
-        if getattr(event, name) and not _asks_for(rule, name)
+        if getattr(event, name) and not _asks_for(rule.matchers, name)
     ]
-    if event.status is Status.INFO and isinstance(rule.plan, IncidentPlan):
+    if event.status is Status.INFO and not isinstance(rule.plan, RelayPlan):
         lines.append(Line(field="status", wanted="firing or resolved", actual="info", held=False))
     return lines
 

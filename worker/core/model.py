@@ -99,6 +99,13 @@ class WindowPhase(StrEnum):
         return self in (WindowPhase.PLANNED, WindowPhase.SCHEDULED, WindowPhase.IN_PROGRESS)
 
 
+class Origin(StrEnum):
+    """What a maintenance window comes from, and what therefore says when it is to be."""
+
+    ENTRY = "entry"  # of ``maintenance:``
+    RULE = "rule"  # and the signals that it matches
+
+
 class Post(StrEnum):
     """Why a post is made; of an episode, the keys of ``say`` and ``notify`` in a rule."""
 
@@ -116,6 +123,7 @@ class Post(StrEnum):
     REMIND = "remind"
     START = "start"
     RESCHEDULE = "reschedule"
+    EXTEND = "extend"
     COMPLETE = "complete"
     CANCEL = "cancel"
 
@@ -362,7 +370,7 @@ class Content:
         starts_at: Only for windows.
         ends_at: Only for windows.
         window_status: Only for windows; None where the action does not set it.
-        automate: Only for windows: the page itself drives the transitions.
+        automate: Only for windows: the page itself drives the transitions, and we know.
     """
 
     title: str = ""
@@ -569,14 +577,23 @@ class Window:
         id: ``window_id`` of what it was first planned as.
         occurrence: What the plan calls this occurrence now.
         components: Our names.
-        plan_hash: The revision of the entry that it follows.
+        plan_hash: The revision of the entry or rule that it follows.
+        origin: What it comes from.
+        line: Of a rule: the line of windows that it is one of, as ``episode_key`` names it; else "".
+        number: Its place in that line, from 1; else 0.
+        group: What its group is known by, names to values.
+        key: What the key of its create is made of; "": its id.
+        members: Every signal that ever counted here.
+        asked: Start and end as the entry or the signals asked for them the last time.
         grace: How long after its end its components stay muted.
         known: What the page is known to say of it; None while the page does not have it.
         known_times: Start and end as the page has them; () while the page does not have it.
+        owed: Which text about new times is still to be said; None: all is said.
         withdrawn: It was cancelled because its entry was gone; should that come back, so does the window.
         missed_start: Nobody was there at the start, and it is not to be said any more.
         reminded: How many of its reminders are said or past, the earliest first.
-        extended: How often its end was put off.
+        extended: How often its end was put off because the work was not done.
+        overran: The team was told that it takes longer than it may be extended.
         ended_at: When it was decided that it is over.
         posted_at: When the last post was made, as far as we know.
         remote_id: The page's object; "" while there is none.
@@ -600,13 +617,22 @@ class Window:
     components: tuple[str, ...]
     plan_hash: str
     created_at: datetime
+    origin: Origin = Origin.ENTRY
+    line: str = ""
+    number: int = 0
+    group: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    members: Mapping[SignalId, Member] = field(default_factory=dict)
+    asked: tuple[datetime, ...] = ()
     grace: timedelta = timedelta()
     known: WindowStatus | None = None
     known_times: tuple[datetime, ...] = ()
+    owed: Post | None = None
     withdrawn: bool = False
     missed_start: bool = False
     reminded: int = 0
     extended: int = 0
+    overran: bool = False
     ended_at: datetime | None = None
     posted_at: datetime | None = None
     remote_id: str = ""

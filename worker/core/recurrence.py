@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
-from worker.core.ruleset import WindowPlan
+from worker.core.ruleset import WindowEntry
 
 FIRST_YEAR, LAST_YEAR = 2000, 2300
 """Nothing starts before or after."""
@@ -57,7 +57,7 @@ class Occurrence:
     shifted: str
 
 
-def occurrences(plan: WindowPlan, after: datetime, *, most: int) -> list[Occurrence]:
+def occurrences(plan: WindowEntry, after: datetime, *, most: int) -> list[Occurrence]:
     """
     Give the next occurrences, in order.
 
@@ -83,7 +83,7 @@ Years. The calendar repeats every 400 years, days of the week included. ``rrule`
 """
 
 
-def _walls(plan: WindowPlan) -> Iterator[datetime]:
+def _walls(plan: WindowEntry) -> Iterator[datetime]:
     """Give every start as it is written, naive, in order."""
     if not plan.repeat:
         yield plan.starts
@@ -113,7 +113,7 @@ def _until(day: str) -> datetime:
 # --- instants
 
 
-def _occurrence(plan: WindowPlan, wall: datetime) -> Occurrence | None:
+def _occurrence(plan: WindowEntry, wall: datetime) -> Occurrence | None:
     """Give the occurrence that is written as *wall*; None where the zone does not have that day."""
     zone = ZoneInfo(plan.timezone)
     starts_at = _instant(wall, zone)
@@ -142,7 +142,7 @@ def _instant(wall: datetime, zone: ZoneInfo, fold: int = 0) -> datetime:
     return wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
 
 
-def _ends_at(plan: WindowPlan, wall: datetime, starts_at: datetime, zone: ZoneInfo) -> datetime:
+def _ends_at(plan: WindowEntry, wall: datetime, starts_at: datetime, zone: ZoneInfo) -> datetime:
     if plan.until is None:
         return starts_at + (plan.duration or timedelta())
     end = datetime.combine(wall.date(), plan.until)
@@ -187,7 +187,7 @@ _LARGEST_DAY = {"DAILY": 0, "WEEKLY": 0, "MONTHLY": 5, "YEARLY": 53}
 """How far the days in BYDAY can be numbered; with BYMONTH as in a month."""
 
 
-def fault(plan: WindowPlan) -> tuple[str, str]:
+def fault(plan: WindowEntry) -> tuple[str, str]:
     """Give what keeps a plan from being used: key of the entry, and what is wrong; ("", "") where nothing does."""
     if not FIRST_YEAR <= plan.starts.year <= LAST_YEAR:
         return "starts", f"`starts` must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
@@ -215,7 +215,7 @@ def _out_of_range(parts: Mapping[str, str]) -> str:
     return ""
 
 
-def oddity(plan: WindowPlan) -> str:
+def oddity(plan: WindowEntry) -> str:
     """Give what is probably not meant by the ``repeat`` of a plan without faults, or ""."""
     first = occurrences(plan, _EARLIEST, most=1)[0].wall
     if first == plan.starts or plan.starts.date() in plan.except_days:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from worker.core.drafts import Context, Draft, Heard, Item, Stimulus, Verdict, create_key, new_episode
+from worker.core.drafts import Context, Draft, Stimulus, Verdict, create_key, new_episode
 from worker.core.footprints import Observed
+from worker.core.membership import Heard, Item
 from worker.core.model import (
     ActionKind,
     ActionState,

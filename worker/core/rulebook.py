@@ -6,14 +6,30 @@ Pure but for two caches that depend on content alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, ClassVar, TypeAlias
 
 from worker.core.drafts import Context
 from worker.core.matching import RuleIndex, Verdict
-from worker.core.model import Episode, Event, Phase, PublishMode, Window, episode_key
-from worker.core.ruleset import IncidentPlan, Rule, RuleSet
-from worker.core.windows import WindowContext, muted
+from worker.core.model import (
+    Episode,
+    Event,
+    Origin,
+    Phase,
+    PublishMode,
+    Signal,
+    Window,
+    episode_key,
+)
+from worker.core.ruleset import EventWindowPlan, IncidentPlan, Rule, RuleSet, WindowEntry
+from worker.core.window_drafts import WindowContext
+from worker.core.windows import muted
+from worker.errors import ConfigError
+
+Revision: TypeAlias = Callable[[str], Mapping[str, Any] | None]
+Firing: TypeAlias = Callable[[Collection[str]], Sequence[Signal]]
 
 _STRICTNESS = {PublishMode.AUTO: 0, PublishMode.APPROVE: 1, PublishMode.SHADOW: 2}
 
@@ -22,17 +38,25 @@ class RuleBook:
     """
     Args:
         rules: A loaded set.
-        compile_revision: Makes a rule from its stored ``spec``.
+        compile_rule: Makes a rule from its stored ``spec``.
+        compile_entry: Makes an entry of ``maintenance`` from that.
     """
 
-    def __init__(self, rules: RuleSet, compile_revision: Callable[[Mapping[str, Any]], Rule]) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        compile_rule: Callable[[Mapping[str, Any]], Rule],
+        compile_entry: Callable[[Mapping[str, Any]], WindowEntry],
+    ) -> None:
         self.rules = rules
         self.index = RuleIndex(rules.rules)
-        self._compile = compile_revision
+        self._compile = compile_rule
+        self._compile_entry = compile_entry
         self._by_identity = {rule.identity: rule for rule in rules.rules}
         self._by_hash = {rule.hash: rule for rule in rules.rules}
         self._identities = {rule.id: rule.identity for rule in rules.rules}
-        self._plans = {plan.id: plan for plan in rules.maintenance}
+        self._entries = {entry.id: entry for entry in rules.maintenance}
+        self._entries_by_hash = {entry.hash: entry for entry in rules.maintenance}
         self._names = {
             name: {ours: ref.name or ref.group for ours, ref in page.components.items()}
             for name, page in rules.pages.items()
@@ -64,11 +88,11 @@ class RuleBook:
         return self._by_identity.get(identity)
 
     def revision(self, rule_hash: str) -> Mapping[str, Mapping[str, Any]]:
-        """Give a rule revision as the ledger keeps it, under its hash; {} where it is not known here."""
-        rule = self._by_hash.get(rule_hash)
-        return {rule_hash: rule.spec} if rule else {}
+        """Give a revision of a rule or an entry as the ledger keeps it, by its hash; {} where it is not known here."""
+        found = self._by_hash.get(rule_hash) or self._entries_by_hash.get(rule_hash)
+        return {rule_hash: found.spec} if found else {}
 
-    def followed_by(self, episode: Episode, revision: Callable[[str], Mapping[str, Any] | None]) -> Rule | None:
+    def followed_by(self, episode: Episode, revision: Revision) -> Rule | None:
         """
         Give the rule that an episode follows: a held one the current, any other the revision that opened it.
 
@@ -78,14 +102,17 @@ class RuleBook:
         current = self._by_identity.get(episode.rule_id)
         if episode.phase is Phase.HELD:
             return current
-        if episode.rule_hash not in self._by_hash:
-            spec = revision(episode.rule_hash)
-            if spec is None:
-                return current
-            self._by_hash[episode.rule_hash] = self._compile(spec)
-        return self._by_hash[episode.rule_hash]
+        return self._revised(episode.rule_hash, revision) or current
 
-    def keeps(self, episode: Episode, event: Event, revision: Callable[[str], Mapping[str, Any] | None]) -> bool | None:
+    def _revised(self, rule_hash: str, revision: Revision) -> Rule | None:
+        if rule_hash not in self._by_hash:
+            spec = revision(rule_hash)
+            if spec is None:
+                return None
+            self._by_hash[rule_hash] = self._compile(spec)
+        return self._by_hash[rule_hash]
+
+    def keeps(self, episode: Episode, event: Event, revision: Revision) -> bool | None:
         """
         Say whether an episode that follows an older revision still wants a statement of its member, which no rule in
         force wants there; None where that cannot be told.
@@ -102,16 +129,48 @@ class RuleBook:
             return None
         return match is not None and episode_key(episode.rule_id, episode.page, match.group) == key
 
-    def window_context(self, window: Window) -> WindowContext:
-        """Collect what decide may know beside a maintenance window."""
-        plan = self._plans.get(window.plan_id)
+    def window_context(self, window: Window, revision: Revision, firing: Firing) -> WindowContext:
+        """
+        Collect what decide may know beside a maintenance window.
+
+        Args:
+            revision: As for ``followed_by``.
+            firing: Gives the signals that fire, of some sources.
+        """
         config = self.rules.pages.get(window.page)
-        return WindowContext(
-            plan=plan if plan is not None and window.page in plan.pages else None,
+        context = WindowContext(
+            plan=None,
             page_name=config.page if config else window.page,
             publish=config.publish if config else PublishMode.AUTO,
             names=self._names.get(window.page, {}),
         )
+        context = self._FOLLOWS[window.origin](self, context, window, revision)
+        overrun = context.plan.overrun if context.plan is not None else None
+        if overrun is None or not window.phase.live:
+            return context
+        return replace(context, firing=[signal.event for signal in firing(overrun.sources)])
+
+    def _follows_entry(self, context: WindowContext, window: Window, revision: Revision) -> WindowContext:
+        entry = self._entries.get(window.plan_id)
+        if entry is not None and window.page in entry.pages:
+            return replace(context, plan=entry)
+        with suppress(ConfigError):  # then nothing is known of it, and the window ends with words of ours
+            if window.plan_hash not in self._entries_by_hash and (spec := revision(window.plan_hash)) is not None:
+                self._entries_by_hash[window.plan_hash] = self._compile_entry(spec)
+        return replace(context, plan=self._entries_by_hash.get(window.plan_hash), gone=True)
+
+    def _follows_rule(self, context: WindowContext, window: Window, revision: Revision) -> WindowContext:
+        rule = self._by_identity.get(window.plan_id)
+        if rule is not None and isinstance(rule.plan, EventWindowPlan) and window.page in rule.plan.pages:
+            return replace(context, plan=rule.plan, rule=rule)
+        rule = None
+        with suppress(ConfigError):
+            rule = self._revised(window.plan_hash, revision)
+        if rule is None or not isinstance(rule.plan, EventWindowPlan):
+            return replace(context, gone=True)
+        return replace(context, plan=rule.plan, rule=rule, gone=True)
+
+    _FOLLOWS: ClassVar = {Origin.ENTRY: _follows_entry, Origin.RULE: _follows_rule}
 
     def context(
         self,
@@ -123,7 +182,7 @@ class RuleBook:
         """Collect what decide may know about a rule and a page; *muting*: the windows that mute, of whatever page."""
         config = self.rules.pages.get(page)
         ceiling = config.publish if config else PublishMode.AUTO
-        if rule is None or rule.plan is None:
+        if rule is None or isinstance(rule.plan, EventWindowPlan):
             return Context(rule=None, page=page)
         yields = self.yields_to(rule)
         return Context(

@@ -14,6 +14,7 @@ from worker.core.checking import Checker, Known, SourceFacts, find, names_in
 from worker.core.compiling import (
     Compiler,
     Spec,
+    compile_entry,
     compile_mapping,
     compile_match,
     compile_rule,
@@ -34,7 +35,7 @@ from worker.core.ruleset import (
     RuleSet,
     SecretRef,
     SourceConfig,
-    WindowPlan,
+    WindowEntry,
 )
 from worker.core.spec.file import DefaultsSpec, RuleSpec
 from worker.core.spec.maintenance import MaintenanceSpec
@@ -45,7 +46,7 @@ from worker.core.wording import Model, validated
 from worker.core.written import Entry, Place, Report
 from worker.errors import ConfigError
 
-__all__ = ["SourceFacts", "compile_spec", "load"]
+__all__ = ["SourceFacts", "compile_entry", "compile_spec", "load"]
 
 
 def load(
@@ -174,12 +175,11 @@ class _Loader:
             advice.advise_of_what_is_to_come("rule", entry, self._report)
         return [compile_rule(rule, self._tell(entry), _words(entry), entry.place) for entry, rule in read]
 
-    def _window(self, entry: Entry) -> WindowPlan | None:
+    def _window(self, entry: Entry) -> WindowEntry | None:
         Checker(entry, self._known, self._report).window()
         window = self._read(MaintenanceSpec, entry)
         if window is None:
             return None
-        advice.advise_of_what_is_to_come("window", entry, self._report)
         plan = compile_window(window, self._tell(entry), entry.place)
         key, wrong = recurrence.fault(plan)
         if wrong:
@@ -263,7 +263,7 @@ def _hash(
     pages: Mapping[str, tuple[PageConfig, Spec]],
     sources: Mapping[str, tuple[SourceConfig, Spec]],
     rules: Sequence[Rule],
-    windows: Sequence[WindowPlan],
+    windows: Sequence[WindowEntry],
     notices: Sequence[NoticeTarget],
 ) -> str:
     """Name the set by what it means: the order of files and entries, comments and layout do not count."""

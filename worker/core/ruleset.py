@@ -277,44 +277,6 @@ class RelayPlan:
     notify: frozenset[Post]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """
-    A compiled rule.
-
-    Args:
-        was: Its id before it was renamed, or "".
-        sources: Names; () for any.
-        matchers: All must hold.
-        condition: ``if``; None: always.
-        group_by: Name to expression; a plain label name is compiled to its lookup.
-        vars: Name to expression.
-        plan: What to do; None for a rule that only opens maintenance windows.
-        spec: The rule as self-contained JSON data, defaults merged and templates inlined: enough to compile it again.
-        hash: Of ``spec``.
-        place: ``file:line:col`` of the rule.
-        extra: Keys for parts that are built on this one, as read (``maintenance``).
-    """
-
-    id: str
-    sources: tuple[str, ...]
-    matchers: tuple[Matcher, ...]
-    condition: Program | None
-    group_by: Mapping[str, Program]
-    vars: Mapping[str, Program]
-    plan: IncidentPlan | RelayPlan | None
-    spec: Mapping[str, Any]
-    hash: str
-    was: str = ""
-    place: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def identity(self) -> str:
-        """What episodes and idempotency keys know it by; survives a renaming."""
-        return self.was or self.id
-
-
 class Driver(StrEnum):
     """Who moves a window at its times."""
 
@@ -346,28 +308,26 @@ class Overrun:
     matchers: tuple[Matcher, ...]
     extend: timedelta
     times: int
-    text: Template
+    said: Said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowPlan:
     """
-    An entry of ``maintenance:``, with all defaults filled in.
+    What is done and said about maintenance windows, wherever they come from, with all defaults filled in.
 
     Args:
+        id: What its windows are known by.
         announce: The first word; None: the window appears when it starts.
         reminders: Further words before the start, as written.
         failed: Said instead of ``complete`` when what ended the window says that it failed.
-        starts: Wall time in ``timezone``, naive: the first start.
-        timezone: IANA name.
-        duration: How long it takes, on a stopwatch. This or ``until``.
-        until: Wall time of the end, naive; not after the start: on the next day.
-        repeat: RFC 5545 recurrence rule; "" is once.
-        except_days: Local days of starts that do not happen.
+        reschedule: Said when an announced window is moved; None: the page shows the new time, and nothing is said.
+        cancel: The last word about an announced window that does not take place.
+        cancel_deletes: Whether the page loses it after that word.
         grace: So long after the end, signals that still fire open their incident.
-        spec: The entry as self-contained JSON data, templates inlined: enough to compile it again.
+        spec: Where it comes from, as self-contained JSON data, templates inlined: enough to compile it again.
         hash: Of ``spec``.
-        place: ``file:line:col`` of the entry.
+        place: ``file:line:col`` of where it comes from.
     """
 
     id: str
@@ -379,12 +339,9 @@ class WindowPlan:
     start: Said
     complete: Said
     failed: Template
-    starts: datetime
-    timezone: str
-    duration: timedelta | None
-    until: time | None
-    repeat: str
-    except_days: frozenset[date]
+    reschedule: Said | None
+    cancel: Said
+    cancel_deletes: bool
     driver: Driver
     missed: Missed
     overrun: Overrun | None
@@ -392,6 +349,80 @@ class WindowPlan:
     spec: Mapping[str, Any]
     hash: str
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowEntry(WindowPlan):
+    """
+    An entry of ``maintenance:``: windows by the calendar.
+
+    Args:
+        starts: Wall time in ``timezone``, naive: the first start.
+        timezone: IANA name.
+        duration: How long it takes, on a stopwatch. This or ``until``.
+        until: Wall time of the end, naive; not after the start: on the next day.
+        repeat: RFC 5545 recurrence rule; "" is once.
+        except_days: Local days of starts that do not happen.
+    """
+
+    starts: datetime
+    timezone: str
+    duration: timedelta | None
+    until: time | None
+    repeat: str
+    except_days: frozenset[date]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventWindowPlan(WindowPlan):
+    """
+    ``maintenance:`` of a rule: windows that signals schedule or start, and end.
+
+    Args:
+        starts: To a time, of one event; None: when it was heard.
+        ends: To a time, of one event. This or ``duration``.
+        duration: How long it takes, or to that, of one event.
+    """
+
+    starts: Program | None
+    ends: Program | None
+    duration: timedelta | Program | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """
+    A compiled rule.
+
+    Args:
+        was: Its id before it was renamed, or "".
+        sources: Names; () for any.
+        matchers: All must hold.
+        condition: ``if``; None: always.
+        group_by: Name to expression; a plain label name is compiled to its lookup.
+        vars: Name to expression.
+        plan: What to do.
+        spec: The rule as self-contained JSON data, defaults merged and templates inlined: enough to compile it again.
+        hash: Of ``spec``.
+        place: ``file:line:col`` of the rule.
+    """
+
+    id: str
+    sources: tuple[str, ...]
+    matchers: tuple[Matcher, ...]
+    condition: Program | None
+    group_by: Mapping[str, Program]
+    vars: Mapping[str, Program]
+    plan: IncidentPlan | RelayPlan | EventWindowPlan
+    spec: Mapping[str, Any]
+    hash: str
+    was: str = ""
+    place: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What episodes and idempotency keys know it by; survives a renaming."""
+        return self.was or self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,4 +448,4 @@ class RuleSet:
     notices: tuple[NoticeTarget, ...]
     hash: str
     warnings: Sequence[str] = ()
-    maintenance: tuple[WindowPlan, ...] = ()
+    maintenance: tuple[WindowEntry, ...] = ()

@@ -6,20 +6,20 @@ Pure, and idempotent: asked again, it has nothing to say. What a window does is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from worker.core.model import Window, WindowPhase, window_id
+from worker.core.model import Origin, Window, WindowPhase, window_id
 from worker.core.recurrence import Occurrence, occurrences
-from worker.core.ruleset import WindowPlan
-from worker.core.windows import Planned, Stimulus, Tick
+from worker.core.ruleset import RuleSet, WindowEntry
+from worker.core.window_drafts import Planned, Stimulus, Tick
+from worker.core.windows import WAITING
 
 LEAST_HORIZON = timedelta(days=8)
 """How far ahead windows are planned at least, so that people can see them."""
 
 _DAY = timedelta(days=1)
-_WAITING = (WindowPhase.PLANNED, WindowPhase.SCHEDULED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Step:
     gone: bool = False
 
 
-def steps(plans: Sequence[WindowPlan], known: Sequence[Window], now: datetime) -> list[Step]:
+def steps(rules: RuleSet, known: Sequence[Window], now: datetime) -> list[Step]:
     """
     Compare what is planned with what there is.
 
@@ -45,30 +45,52 @@ def steps(plans: Sequence[WindowPlan], known: Sequence[Window], now: datetime) -
         known: Every window that is live or has not ended by its time.
         now: Aware, UTC.
     """
-    lines = {(plan.id, page): plan for plan in plans for page in plan.pages}
-    found = [step for (_, page), plan in lines.items() for step in _line(plan, page, known, now)]
-    orphans = (window for window in known if (window.plan_id, window.page) not in lines)
-    return [*found, *(_gone(window) for window in orphans if window.phase in _WAITING)]
+    lines = {(entry.id, page): entry for entry in rules.maintenance for page in entry.pages}
+    own = [window for window in known if window.origin is Origin.ENTRY]
+    found = [step for (_, page), entry in lines.items() for step in _line(entry, page, own, now)]
+    orphans = (window for window in own if (window.plan_id, window.page) not in lines)
+    gone = [_gone(window) for window in orphans if window.phase in WAITING]
+    return [*found, *gone, *_revised(rules, known)]
 
 
-def _line(plan: WindowPlan, page: str, known: Sequence[Window], now: datetime) -> list[Step]:
+def _revised(rules: RuleSet, known: Sequence[Window]) -> Iterator[Step]:
+    """Look at the windows of rules that are not what they were."""
+    hashes = {(rule.identity, page): rule.hash for rule in rules.rules for page in rule.plan.pages}
+    for window in known:
+        if window.origin is Origin.RULE and window.phase.live:
+            now = hashes.get((window.plan_id, window.page))
+            if now != window.plan_hash and (now is not None or window.phase in WAITING):
+                yield Step(window=window, stimulus=Tick(cause="the rules"))
+
+
+def _line(plan: WindowEntry, page: str, known: Sequence[Window], now: datetime) -> list[Step]:
     own = [window for window in known if (window.plan_id, window.page) == (plan.id, page)]
     coming = {each.key: each for each in coming_of(plan, now)}
     there = {window.occurrence: window for window in own}
     both = [(there[key], each) for key, each in coming.items() if key in there]
-    found = [_planned(window, each) for window, each in both if window.withdrawn or _differs(window, each, plan)]
+    found = [_planned(window, each) for window, each in both if _differs(window, each, plan)]
     new = [each for key, each in coming.items() if key not in there]
-    orphans = [w for w in own if w.occurrence not in coming and w.phase in _WAITING and not _still(plan, w)]
-    for window in orphans:
-        # What was announced moves with its entry; what nobody has heard of is planned anew.
-        if window.phase is WindowPhase.SCHEDULED and new:
+    for window in (w for w in own if w.phase.live and w.occurrence not in coming and not _still(plan, w)):
+        if new and _takes_over(window, new[0]):
             found.append(_planned(window, new.pop(0)))
-        else:
+        elif window.phase in WAITING:
             found.append(_gone(window))
     return [*found, *(_planned(_fresh(plan, page, each, now), each) for each in new)]
 
 
-def coming_of(plan: WindowPlan, now: datetime) -> list[Occurrence]:
+def _takes_over(window: Window, each: Occurrence) -> bool:
+    """
+    Whether a window whose time is gone from its entry is what another time in there is about.
+
+    What was announced moves with its entry, and what nobody has heard of is planned anew. What has begun keeps its
+    start: a time that begins before it is over is about its end.
+    """
+    if window.phase is WindowPhase.IN_PROGRESS:
+        return each.starts_at < window.ends_at
+    return window.phase is WindowPhase.SCHEDULED
+
+
+def coming_of(plan: WindowEntry, now: datetime) -> list[Occurrence]:
     """Give the occurrences that are not over, as far ahead as windows are planned."""
     longest = plan.duration or _DAY
     texts = [plan.announce, *plan.reminders]
@@ -78,18 +100,18 @@ def coming_of(plan: WindowPlan, now: datetime) -> list[Occurrence]:
     return [each for each in found if each.ends_at > now and each.starts_at <= now + horizon]
 
 
-def _differs(window: Window, each: Occurrence, plan: WindowPlan) -> bool:
-    moved = (window.starts_at, window.ends_at) != (each.starts_at, each.ends_at)
-    return window.phase in _WAITING and (moved or window.plan_hash != plan.hash)
+def _differs(window: Window, each: Occurrence, plan: WindowEntry) -> bool:
+    moved = window.asked != (each.starts_at, each.ends_at)
+    return window.withdrawn or (window.phase.live and (moved or window.plan_hash != plan.hash))
 
 
-def _still(plan: WindowPlan, window: Window) -> bool:
-    """Whether the entry has it, only farther ahead than windows are planned."""
+def _still(plan: WindowEntry, window: Window) -> bool:
+    """Whether the entry has it, only farther ahead than windows are planned, or by now past its end."""
     found = occurrences(plan, window.starts_at, most=1)
     return bool(found) and found[0].key == window.occurrence
 
 
-def _fresh(plan: WindowPlan, page: str, each: Occurrence, now: datetime) -> Window:
+def _fresh(plan: WindowEntry, page: str, each: Occurrence, now: datetime) -> Window:
     return Window(
         id=window_id(page, each.key),
         plan_id=plan.id,
@@ -98,6 +120,7 @@ def _fresh(plan: WindowPlan, page: str, each: Occurrence, now: datetime) -> Wind
         phase=WindowPhase.PLANNED,
         starts_at=each.starts_at,
         ends_at=each.ends_at,
+        asked=(each.starts_at, each.ends_at),
         components=plan.components,
         plan_hash=plan.hash,
         created_at=now,

@@ -9,85 +9,47 @@ Late is therefore a time like any other: what was passed over while nobody was t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.core.actions import Working
+from worker.core import event_windows
+from worker.core.matching import fits
+from worker.core.membership import Heard, joined
 from worker.core.model import (
-    Action,
     ActionKind,
     ComponentStatus,
     Content,
-    Notice,
+    Origin,
     Outcome,
     Post,
-    PublishMode,
+    Severity,
     Window,
     WindowPhase,
     WindowStatus,
     digest,
 )
 from worker.core.ruleset import Driver, Missed, Said, WindowPlan
+from worker.core.window_drafts import (
+    Planned,
+    Stimulus,
+    WindowContext,
+    WindowDraft,
+    WindowVerdict,
+)
+from worker.errors import EvaluationFailed
 
 MISSED_AFTER = timedelta(minutes=1)
 """A start that is noticed so much later was missed: nobody was there."""
 
-SILENT_AFTER = timedelta(minutes=15)
-"""What is said so much later than it was due mails nobody."""
+LOOK_AGAIN = timedelta(minutes=1)
+"""How often it is asked whether the work is done at last."""
 
-COMPLETED = "The maintenance is complete."
-"""Said where the entry is gone that had a text for it."""
+ENDED = "The maintenance has ended."
+"""Said where nothing is known of the text that was meant for it."""
 
 CANCELLED = "This maintenance will not take place."
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
-    """Time has passed."""
-
-    cause: str = "the clock"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """The entry in force says when this window is to be; also where that is what it said before."""
-
-    occurrence: str
-    starts_at: datetime
-    ends_at: datetime
-
-
-Stimulus = Tick | Planned | Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowContext:
-    """
-    What decide may know beside the window. Read-only.
-
-    Args:
-        plan: The entry in force; None: it is gone.
-        page_name: The page's public name, for texts.
-        publish: The page's ceiling.
-        names: Our component names to what the public calls them.
-    """
-
-    plan: WindowPlan | None
-    page_name: str = ""
-    publish: PublishMode = PublishMode.AUTO
-    names: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowVerdict:
-    """What was decided; see ``drafts.Verdict``."""
-
-    window: Window
-    changed: bool
-    actions: tuple[Action, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    log: tuple[str, ...] = ()
+WAITING = (WindowPhase.PLANNED, WindowPhase.SCHEDULED)
 
 
 def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: datetime) -> WindowVerdict:
@@ -99,13 +61,16 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
         context: What else is known.
         now: Aware, UTC.
     """
-    draft = _Draft(window, context, now)
+    draft = WindowDraft(window, context, now)
     if isinstance(stimulus, Outcome):
         draft.cause = f"outcome of {stimulus.action_id}"
         draft.settle(stimulus)
     elif isinstance(stimulus, Planned):
         draft.cause = "the rules"
         _follow(draft, stimulus)
+    elif isinstance(stimulus, Heard):
+        draft.cause = stimulus.cause
+        draft.set(members=joined(window.members, stimulus.items, now))
     else:
         draft.cause = stimulus.cause
     draft.attempt(lambda: _reconcile(draft))
@@ -128,57 +93,19 @@ def unmutes(before: Window, after: Window) -> bool:
     return after.phase is not WindowPhase.IN_PROGRESS or after.muted_until != before.muted_until
 
 
-class _Draft(Working[Window]):
-    def __init__(self, window: Window, context: WindowContext, now: datetime) -> None:
-        super().__init__(window, context.publish, "", now)
-        self.context = context
-
-    @property
-    def window(self) -> Window:
-        return self.subject
-
-    @property
-    def plan(self) -> WindowPlan:
-        assert self.context.plan is not None
-        return self.context.plan
-
-    @property
-    def revision(self) -> str:
-        return self.context.plan.hash if self.context.plan else self.window.plan_hash
-
-    @property
-    def called(self) -> str:
-        return f"maintenance `{self.window.plan_id}`"
-
-    def waits(self, kind: ActionKind, post: Post) -> bool:  # noqa: ARG002
-        """What the page shows already moves on by itself; only what is new to it waits."""
-        return kind.creates
-
-    def said(self, action: Action, outcome: Outcome) -> None:
-        content = action.content
-        status = outcome.window or content.window_status
-        if status is not None:
-            self.set(known=status)
-        if content.starts_at is not None and content.ends_at is not None:
-            self.set(known_times=(content.starts_at, content.ends_at))
-        if content.message:
-            self.set(posted_at=outcome.at)
-        self.set(remote_id=outcome.remote_id or self.window.remote_id)
-
-    def verdict(self) -> WindowVerdict:
-        return WindowVerdict(
-            window=self.window,
-            changed=self.changed,
-            actions=self.actions,
-            notices=tuple(self.notices),
-            log=tuple(self.log),
-        )
+def mutes(window: Window, now: datetime) -> bool:
+    """Whether signals on its components are kept back, or were until a moment ago."""
+    return window.phase is WindowPhase.IN_PROGRESS or (
+        window.phase is WindowPhase.COMPLETE and window.muted_until > now
+    )
 
 
-def _reconcile(draft: _Draft) -> None:
-    if draft.context.plan is None and draft.window.phase in (WindowPhase.PLANNED, WindowPhase.SCHEDULED):
-        draft.say("cancelled: its entry is gone")
-        draft.set(phase=WindowPhase.CANCELLED, ended_at=draft.now, withdrawn=True)
+def _reconcile(draft: WindowDraft) -> None:
+    if draft.context.gone and draft.window.phase in WAITING:
+        draft.set(withdrawn=draft.window.origin is Origin.ENTRY)
+        _call_off(draft, f"its {draft.window.origin} is gone")
+    elif draft.window.origin is Origin.RULE:
+        _heed_signals(draft)
     _move(draft)
     if draft.window.hands_off or draft.in_flight:
         pass  # a person speaks; or what the page has is not known, and the outcome will ask again
@@ -187,67 +114,150 @@ def _reconcile(draft: _Draft) -> None:
     draft.wake(_next(draft))
 
 
-# -- where it stands
+# -- when it is to be
 
 
-def _follow(draft: _Draft, planned: Planned) -> None:
-    """Take over what the entry says; what has begun keeps its start."""
+def _follow(draft: WindowDraft, planned: Planned) -> None:
+    """Take over what the entry says; what was called off because that was gone is planned again."""
     window = draft.window
-    draft.set(occurrence=planned.occurrence, plan_hash=draft.plan.hash, grace=draft.plan.grace)
-    if window.withdrawn and window.known in (None, WindowStatus.COMPLETE):
+    draft.set(occurrence=planned.occurrence)
+    if window.withdrawn and window.known in (None, WindowStatus.COMPLETE) and not draft.in_flight:
         draft.say("planned again")
         draft.set(phase=WindowPhase.PLANNED, ended_at=None, withdrawn=False)
         draft.set(known=None, known_times=(), remote_id="", hands_off=False)
-    elif window.phase not in (WindowPhase.PLANNED, WindowPhase.SCHEDULED):
+    _take_up(draft)
+    _ask(draft, planned.starts_at, planned.ends_at)
+
+
+def _take_up(draft: WindowDraft) -> None:
+    """Follow the revision in force."""
+    draft.set(plan_hash=draft.plan.hash, grace=draft.plan.grace)
+    if draft.window.phase in WAITING:
+        draft.set(components=draft.plan.components)
+
+
+def _heed_signals(draft: WindowDraft) -> None:
+    """A window of a rule is wanted as long as any of its signals fires, and at the times that these say."""
+    window = draft.window
+    if not window.phase.live:
         return
-    draft.set(components=draft.plan.components)
-    if (window.starts_at, window.ends_at) != (planned.starts_at, planned.ends_at):
-        draft.set(starts_at=planned.starts_at, ends_at=planned.ends_at)
+    if draft.context.plan is not None and not draft.context.gone:
+        _take_up(draft)
+    firing = [member for member in window.members.values() if member.firing]
+    if firing:
+        if draft.context.plan is not None:
+            _ask(draft, *event_windows.times(draft.context.plan, firing, window))
+    elif window.phase in WAITING:
+        _call_off(draft, "all its signals are over before it began")
+    elif window.asked:
+        draft.say("all its signals are over")
+        draft.set(asked=(), ends_at=max(draft.now, window.starts_at))
+
+
+def _ask(draft: WindowDraft, starts_at: datetime, ends_at: datetime) -> None:
+    """Take over what it is asked for, where that is news; what has begun keeps its start."""
+    window = draft.window
+    if window.asked == (starts_at, ends_at) or not window.phase.live:
+        return
+    begun = window.phase is WindowPhase.IN_PROGRESS
+    draft.set(asked=(starts_at, ends_at))
+    wanted = (window.starts_at, max(ends_at, draft.now)) if begun else (starts_at, ends_at)
+    if wanted == (window.starts_at, window.ends_at):
+        return
+    draft.set(starts_at=wanted[0], ends_at=wanted[1], extended=0, overran=False)
+    draft.say(f"moved to {wanted[0].isoformat()} – {wanted[1].isoformat()}")
+    draft.set(owed=Post.RESCHEDULE if draft.plan.reschedule else None)
+    if not begun:
         draft.set(reminded=_reminders_due(draft))
-        draft.say(f"moved to {planned.starts_at.isoformat()}")
 
 
-def _move(draft: _Draft) -> None:
+def _call_off(draft: WindowDraft, why: str) -> None:
+    draft.say(f"cancelled: {why}")
+    draft.set(phase=WindowPhase.CANCELLED, ended_at=draft.now)
+
+
+# -- where it stands
+
+
+def _move(draft: WindowDraft) -> None:
     window, now = draft.window, draft.now
     if not window.phase.live:
         return
-    if now >= window.ends_at:
-        _to(draft, WindowPhase.COMPLETE, ended_at=window.ends_at)
+    if now >= window.ends_at and not _goes_on(draft):
+        _to(draft, WindowPhase.COMPLETE, ended_at=now if window.overran else window.ends_at)
         if draft.window.hands_off and window.known is not None:
             draft.notice("complete_by_hand", "over, but not ours to move on the page any more: look there")
     elif window.phase is WindowPhase.IN_PROGRESS:
         return
     elif now >= window.starts_at:
-        missed = now - window.starts_at > MISSED_AFTER and draft.plan.missed is Missed.SKIP
+        missed = now - _start_due(window) > MISSED_AFTER and draft.plan.missed is Missed.SKIP
         _to(draft, WindowPhase.IN_PROGRESS, missed_start=missed)
     elif window.phase is WindowPhase.PLANNED and now >= _announced_at(draft):
         _to(draft, WindowPhase.SCHEDULED)
 
 
-def _to(draft: _Draft, phase: WindowPhase, **fields: Any) -> None:
+def _to(draft: WindowDraft, phase: WindowPhase, **fields: Any) -> None:
     draft.set(phase=phase, **fields)
     draft.say(phase.value.replace("_", " "))
 
 
-def _announced_at(draft: _Draft) -> datetime:
+def _goes_on(draft: WindowDraft) -> bool:
+    """
+    Whether the work takes longer than planned: a while longer, as often as may be said.
+
+    After that the page is left as it is, because it would be false that the work is done; but what keeps it from being
+    said is a matter for people.
+    """
+    window, overrun = draft.window, draft.plan.overrun if draft.context.plan else None
+    skipped = window.missed_start or (window.phase in WAITING and draft.plan.missed is Missed.SKIP)
+    if overrun is None or window.hands_off or skipped:
+        return False
+    busy = next((event for event in draft.context.firing if fits(overrun.sources, overrun.matchers, event)), None)
+    if busy is None:
+        return False
+    if window.extended < overrun.times:
+        later = window.ends_at + overrun.extend
+        later = later if later > draft.now else draft.now + overrun.extend
+        draft.set(ends_at=later, extended=window.extended + 1, owed=Post.EXTEND)
+        draft.say(f"extended to {later.isoformat()}: `{busy.key}` of `{busy.source}` fires")
+    elif not window.overran:
+        draft.set(overran=True)
+        draft.say("takes longer than it may be extended")
+        draft.notice(
+            "overrun",
+            f"`{busy.key}` of `{busy.source}` fires after {window.extended} extensions: the page goes on saying that "
+            "the work is in progress, past the end that it names, and nothing is muted any more",
+            Severity.ERROR,
+        )
+    return True
+
+
+def _start_due(window: Window) -> datetime:
+    """When it should have started: of what was heard of too late, at once."""
+    return max(window.starts_at, window.created_at) if window.members else window.starts_at
+
+
+def _announced_at(draft: WindowDraft) -> datetime:
     announce, starts_at = draft.plan.announce, draft.window.starts_at
     return starts_at - announce.before if announce else starts_at
 
 
-def _next(draft: _Draft) -> datetime | None:
+def _next(draft: WindowDraft) -> datetime | None:
     window = draft.window
     if window.phase is WindowPhase.PLANNED:
         return _announced_at(draft)
     if window.phase is WindowPhase.SCHEDULED:
         ahead = [window.starts_at - each.before for each in _reminders(draft)[window.reminded :]]
         return min([window.starts_at, *ahead])
-    return window.ends_at if window.phase is WindowPhase.IN_PROGRESS else None
+    if window.phase is WindowPhase.IN_PROGRESS:
+        return draft.now + LOOK_AGAIN if window.overran else window.ends_at
+    return None
 
 
 # -- what the page should say
 
 
-def _announce(draft: _Draft) -> None:
+def _announce(draft: WindowDraft) -> None:
     window = draft.window
     due = _reminders_due(draft)
     reminds = due > window.reminded and window.known is not None
@@ -257,31 +267,31 @@ def _announce(draft: _Draft) -> None:
         _create(draft, Post.ANNOUNCE, announce, WindowStatus.SCHEDULED, _announced_at(draft))
     elif reminds:
         said = _reminders(draft)[due - 1]
-        notify = _notify(draft, said, window.starts_at - said.before)
-        draft.add(ActionKind.UPDATE_MAINTENANCE, Post.REMIND, Content(message=_text(draft, said), notify=notify))
+        content = draft.says(said, window.starts_at - said.before)
+        draft.add(ActionKind.UPDATE_MAINTENANCE, Post.REMIND, content)
     else:
         _keep_times(draft)
 
 
-def _reminders(draft: _Draft) -> list[Said]:
+def _reminders(draft: WindowDraft) -> list[Said]:
     return sorted(draft.plan.reminders, key=lambda said: said.before, reverse=True)
 
 
-def _reminders_due(draft: _Draft) -> int:
+def _reminders_due(draft: WindowDraft) -> int:
     return sum(draft.window.starts_at - said.before <= draft.now for said in draft.plan.reminders)
 
 
-def _start(draft: _Draft) -> None:
+def _start(draft: WindowDraft) -> None:
     window, plan = draft.window, draft.context.plan
     if window.missed_start or plan is None:
         return
     if window.known is None:
-        _create(draft, Post.START, plan.start, WindowStatus.IN_PROGRESS, window.starts_at)
+        _create(draft, Post.START, plan.start, WindowStatus.IN_PROGRESS, _start_due(window))
     elif window.known is WindowStatus.SCHEDULED and plan.driver is Driver.WORKER:
-        content = Content(
-            message=_text(draft, plan.start),
+        content = draft.says(
+            plan.start,
+            _start_due(window),
             components=dict.fromkeys(window.components, ComponentStatus.UNDER_MAINTENANCE),
-            notify=_notify(draft, plan.start, window.starts_at),
             window_status=WindowStatus.IN_PROGRESS,
         )
         _once(draft, ActionKind.START_MAINTENANCE, Post.START, content)
@@ -289,66 +299,85 @@ def _start(draft: _Draft) -> None:
         _keep_times(draft)
 
 
-def _create(draft: _Draft, post: Post, said: Said, status: WindowStatus, due: datetime) -> None:
+def _create(draft: WindowDraft, post: Post, said: Said, status: WindowStatus, due: datetime) -> None:
     window = draft.window
-    content = Content(
-        title=draft.plan.title.render(_words(draft)),
-        message=_text(draft, said),
+    content = draft.says(
+        said,
+        due,
+        title=draft.plan.title.render(draft.words()),
         components=dict.fromkeys(window.components, ComponentStatus.UNDER_MAINTENANCE),
-        notify=_notify(draft, said, due),
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         window_status=status,
         automate=draft.plan.driver is Driver.PROVIDER,
     )
-    key = digest("window", "v1", window.id, *(["again", window.next_seq] if _was_cancelled(window) else []))
-    _once(draft, ActionKind.SCHEDULE_MAINTENANCE, post, content, key=key)
+    # The page has had, and has lost, a window before that was posted on: its key would bring the old one back.
+    again = [] if window.posted_at is None else ["again", window.next_seq]
+    _once(draft, ActionKind.SCHEDULE_MAINTENANCE, post, content, key=digest("window", "v1", _named(window), *again))
 
 
-def _was_cancelled(window: Window) -> bool:
-    """Whether the page has had, and has lost, this window before: its key would bring the old one back."""
-    return window.posted_at is not None
+def _named(window: Window) -> str:
+    return window.key or window.id
 
 
-def _complete(draft: _Draft) -> None:
+def _complete(draft: WindowDraft) -> None:
     plan, window = draft.context.plan, draft.window
     if window.known is None:
         for action in window.actions:
             draft.cancel(action, "over before it was published")
         _to(draft, WindowPhase.SKIPPED)
     elif plan is None or plan.driver is Driver.WORKER:
-        began = window.known is WindowStatus.IN_PROGRESS
-        notify = plan is not None and began and _notify(draft, plan.complete, window.ends_at)
-        _end(draft, Post.COMPLETE, _text(draft, plan.complete) if plan else COMPLETED, notify=notify)
+        _end(draft, Post.COMPLETE, _last_word(plan, window) if plan else None, ENDED)
 
 
-def _cancel(draft: _Draft) -> None:
-    if draft.window.known is None:
-        for action in draft.window.actions:
+def _last_word(plan: WindowPlan, window: Window) -> Said:
+    text = plan.failed if event_windows.failed(window) else plan.complete.text
+    return Said(text=text, notify=plan.complete.notify and window.known is WindowStatus.IN_PROGRESS)
+
+
+def _cancel(draft: WindowDraft) -> None:
+    window, plan = draft.window, draft.context.plan
+    if window.known is None:
+        for action in window.actions:
             draft.cancel(action, "cancelled before it was published")
-    else:
-        _end(draft, Post.CANCEL, CANCELLED, notify=False)
+    elif window.known is not WindowStatus.COMPLETE:
+        _end(draft, Post.CANCEL, plan.cancel if plan else None, CANCELLED)
+    elif plan is not None and plan.cancel_deletes:
+        _once(draft, ActionKind.CANCEL_MAINTENANCE, Post.CANCEL, Content())
 
 
-def _end(draft: _Draft, post: Post, text: str, *, notify: bool) -> None:
-    if draft.window.known is not WindowStatus.COMPLETE:
-        content = Content(message=text, notify=notify, window_status=WindowStatus.COMPLETE)
-        _once(draft, ActionKind.COMPLETE_MAINTENANCE, post, content)
-
-
-def _keep_times(draft: _Draft) -> None:
-    """Bring the page's times up to ours; a post that waits comes first."""
-    window = draft.window
-    others = [action for action in window.actions if action.kind is not ActionKind.RESCHEDULE_MAINTENANCE]
-    if window.known is None or not window.known_times or others:
+def _end(draft: WindowDraft, post: Post, said: Said | None, otherwise: str) -> None:
+    """Say a last word; where the text for it fails, another: the page must not go on saying what is over."""
+    window, waits = draft.window, draft.pending(ActionKind.COMPLETE_MAINTENANCE)
+    if window.known is WindowStatus.COMPLETE or (waits is not None and waits.post is post):
         return
-    if window.known_times == (window.starts_at, window.ends_at):
+    automate = draft.context.plan is not None and draft.plan.driver is Driver.PROVIDER
+    end: dict[str, Any] = {"window_status": WindowStatus.COMPLETE, "automate": automate}
+    due = window.ended_at or window.ends_at
+    try:
+        content = draft.says(said, due, **end) if said else Content(message=otherwise, **end)
+    except EvaluationFailed as failed:
+        content = Content(message=otherwise, **end)
+        draft.notice("evaluation_failed", f"{draft.called}: `{otherwise}` is said instead of its text: {failed}")
+    draft.add(ActionKind.COMPLETE_MAINTENANCE, post, content)
+
+
+def _keep_times(draft: WindowDraft) -> None:
+    """Bring the page's times up to ours, then say so where that is wanted; another post that waits comes first."""
+    others = [a for a in draft.window.actions if a.post not in (Post.RESCHEDULE, Post.EXTEND)]
+    if draft.window.known is None or not draft.window.known_times or others:
         return
-    content = Content(title=draft.plan.title.render(_words(draft)), starts_at=window.starts_at, ends_at=window.ends_at)
-    _once(draft, ActionKind.RESCHEDULE_MAINTENANCE, Post.RESCHEDULE, content)
+    times: dict[str, Any] = {"starts_at": draft.window.starts_at, "ends_at": draft.window.ends_at}
+    if draft.window.known_times != tuple(times.values()):
+        content = Content(title=draft.plan.title.render(draft.words()), **times)
+        _once(draft, ActionKind.RESCHEDULE_MAINTENANCE, Post.RESCHEDULE, content)
+    owed, overrun = draft.window.owed, draft.plan.overrun
+    said = overrun.said if owed is Post.EXTEND and overrun else draft.plan.reschedule
+    if owed and said and draft.window.known_times == tuple(times.values()):
+        _once(draft, ActionKind.UPDATE_MAINTENANCE, owed, draft.says(said, draft.now, **times))
 
 
-def _once(draft: _Draft, kind: ActionKind, post: Post, content: Content, *, key: str = "") -> None:
+def _once(draft: WindowDraft, kind: ActionKind, post: Post, content: Content, *, key: str = "") -> None:
     """Make an action, where none that waits says the same already."""
     pending = draft.pending(kind)
     if pending is None or pending.post is not post or _times(pending.content) != _times(content):
@@ -359,13 +388,13 @@ def _times(content: Content) -> tuple[datetime | None, datetime | None]:
     return content.starts_at, content.ends_at
 
 
-def _nothing(draft: _Draft) -> None:
+def _nothing(draft: WindowDraft) -> None:
     for action in draft.window.actions:
         if draft.window.phase is WindowPhase.PLANNED and action.replaceable:
             draft.cancel(action, "it was moved, and is not due yet")
 
 
-_TELL: Mapping[WindowPhase, Callable[[_Draft], None]] = {
+_TELL: Mapping[WindowPhase, Callable[[WindowDraft], None]] = {
     WindowPhase.PLANNED: _nothing,
     WindowPhase.SCHEDULED: _announce,
     WindowPhase.IN_PROGRESS: _start,
@@ -373,30 +402,3 @@ _TELL: Mapping[WindowPhase, Callable[[_Draft], None]] = {
     WindowPhase.CANCELLED: _cancel,
     WindowPhase.SKIPPED: _nothing,
 }
-
-
-# -- words
-
-
-def _notify(draft: _Draft, said: Said, due: datetime) -> bool:
-    return said.notify and draft.now - due <= SILENT_AFTER
-
-
-def _text(draft: _Draft, said: Said) -> str:
-    return said.text.render(_words(draft))
-
-
-def _words(draft: _Draft) -> Mapping[str, Any]:
-    window, context = draft.window, draft.context
-    return {
-        "components": [context.names.get(name, name) for name in window.components],
-        "severity": "",
-        "episode": None,
-        "window": {
-            "starts_at": window.starts_at,
-            "ends_at": window.ends_at,
-            "duration": window.ends_at - window.starts_at,
-        },
-        "page": context.page_name or window.page,
-        "now": draft.now,
-    }

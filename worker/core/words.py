@@ -101,6 +101,22 @@ def out_of_reach(rule: Rule, event: Event) -> bool:
     return (event.private and "private" not in asked) or (event.test and "test" not in asked)
 
 
+def own_words(rule: Rule, group: Mapping[str, str], event: Event, firing: Iterable[Member]) -> dict[str, Any]:
+    """
+    Collect the words of a rule's own: ``vars``, of the leading signal's *event* and of what fires, and ``group_by``.
+
+    Raises:
+        EvaluationFailed: A variable failed, the text names it; or the event is not for this rule's ears any more.
+    """
+    if not rule.vars:
+        return dict(group)
+    if out_of_reach(rule, event):
+        raise EvaluationFailed("the signal has become private or a test upstream: nothing that it says may be used")
+    signals = [member.signal for member in firing if not out_of_reach(rule, member.signal.event)]
+    bindings = {**event_bindings(event), "signals": signal_bindings(signals)}
+    return {**{name: program.evaluate(bindings, event) for name, program in rule.vars.items()}, **group}
+
+
 def words_for(
     rule: Rule,
     episode: Episode,
@@ -116,14 +132,10 @@ def words_for(
     Raises:
         EvaluationFailed: A variable failed, the text names it; or the event is not for this rule's ears any more.
     """
-    if rule.vars and out_of_reach(rule, event):
-        raise EvaluationFailed("the signal has become private or a test upstream: nothing that it says may be used")
-    signals = [member.signal for member in firing if not out_of_reach(rule, member.signal.event)]
-    bindings = {**event_bindings(event), "signals": signal_bindings(signals)} if rule.vars else {}
-    words: dict[str, Any] = {name: program.evaluate(bindings, event) for name, program in rule.vars.items()}
+    own = own_words(rule, episode.group, event, firing)
+    signals = [member for member in firing if not out_of_reach(rule, member.signal.event)]
     return {
-        **words,
-        **episode.group,
+        **own,
         "components": [context.names.get(name, name) for name in components],
         "severity": event.severity,
         "episode": {

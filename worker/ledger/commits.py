@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -29,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from worker.core.model import ActionState, Episode, Member, SignalId
+from worker.core.model import ActionState, Episode, Member, SignalId, Window
 from worker.errors import Conflict
 from worker.ledger.codec import dump
 from worker.ledger.columns import Utc, micros
@@ -65,10 +66,12 @@ from worker.ledger.tables import (
 )
 from worker.ports import Commit, Handled, Heard
 
+Aggregate: TypeAlias = Episode | Window
+
 
 @dataclass(slots=True)
 class _Known:
-    """The stored members of an episode: when each joined, in microseconds, and whether it was cleared."""
+    """The stored members of an episode or a window: when each joined, in microseconds, and whether it was cleared."""
 
     members: dict[SignalId, tuple[int, bool]] = field(default_factory=dict)
     live: bool | None = None
@@ -86,20 +89,20 @@ class Commits(Part):
             LedgerUnavailable: The ledger cannot take it now.
             ValueError: No ledger can take it: it contradicts itself or what is stored.
         """
-        known = self._known(commit.episodes)
+        known = self._known([*commit.episodes, *commit.windows])
         self._database.write(lambda connection: _apply(connection, commit, known))
         self._database.backlog.pends(-len(commit.handled))
 
-    def _known(self, episodes: Sequence[Episode]) -> Mapping[str, _Known]:
+    def _known(self, aggregates: Sequence[Aggregate]) -> Mapping[str, _Known]:
         known: dict[str, _Known] = defaultdict(_Known)
-        old = [episode.id for episode in episodes if episode.version]
+        old = [each.id for each in aggregates if each.version and each.members]
         if old:
             with self._database.read() as connection:
                 for some in chunks(old):
-                    stored = connection.execute(_STORED_MEMBERS.where(MEMBER.c.episode.in_(some)))
-                    for episode, source, key, joined_at, cleared, live in stored:
-                        known[episode].members[source, key] = (joined_at, cleared)
-                        known[episode].live = live
+                    stored = connection.execute(_STORED_MEMBERS.where(MEMBER.c.aggregate.in_(some)))
+                    for aggregate, source, key, joined_at, cleared, live in stored:
+                        known[aggregate].members[source, key] = (joined_at, cleared)
+                        known[aggregate].live = live
         return known
 
 
@@ -108,8 +111,8 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     _handle(connection, commit.handled)
     _versioned(connection, SIGNAL, map(signal_values, commit.signals))
     _versioned(connection, EPISODE, map(episode_values, commit.episodes))
-    _members(connection, commit.episodes, known)
     _versioned(connection, WINDOW, map(window_values, commit.windows))
+    _members(connection, [*commit.episodes, *commit.windows], known)
     run_many(connection, _ACTIONS, (action_values(action, now) for action in commit.actions))
     run_many(connection, _ATTEMPTS, map(attempt_values, commit.attempts))
     run_many(connection, _REVISIONS, _revisions(commit))
@@ -156,16 +159,16 @@ def _at_version(row: Values, names: Iterable[str]) -> Values:
     return values | {"at_version": row["version"] - 1}
 
 
-def _members(connection: Connection, episodes: Iterable[Episode], known: Mapping[str, _Known]) -> None:
+def _members(connection: Connection, aggregates: Iterable[Aggregate], known: Mapping[str, _Known]) -> None:
     # An episode may have thousands; only those that changed are written.
     rows: list[Values] = []
-    for episode in episodes:
-        stored = known.get(episode.id) or _Known()
-        if stored.live not in (None, episode.phase.live):
-            connection.execute(update(MEMBER).where(MEMBER.c.episode == episode.id).values(live=episode.phase.live))
+    for each in aggregates:
+        stored = known.get(each.id) or _Known()
+        if stored.live not in (None, each.phase.live):
+            connection.execute(update(MEMBER).where(MEMBER.c.aggregate == each.id).values(live=each.phase.live))
         rows += (
-            member_values(episode, member)
-            for signal_id, member in episode.members.items()
+            member_values(each, member)
+            for signal_id, member in each.members.items()
             if stored.members.get(stored_id(signal_id)) != _standing(member)
         )
     run_many(connection, _MEMBERS, rows)
@@ -199,7 +202,7 @@ _NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in 
 _OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE, WINDOW)}
 
 _STORED_MEMBERS = select(
-    MEMBER.c.episode,
+    MEMBER.c.aggregate,
     type_coerce(MEMBER.c.source, Text),
     type_coerce(MEMBER.c.key, Text),
     type_coerce(MEMBER.c.joined_at, BigInteger),

@@ -8,18 +8,18 @@ an episode does next.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, func, select
 
-from worker.core.model import Action, Episode, Member, Phase, Signal, SignalId
+from worker.core.model import Episode, Phase, Signal, SignalId
+from worker.ledger.aggregates import actions_of, having, members_of, newest
 from worker.ledger.database import Part
-from worker.ledger.rows import AnyRow, action_of, episode_of, member_of, signal_of
+from worker.ledger.rows import AnyRow, episode_of, signal_of
 from worker.ledger.statements import chunks, one_of
-from worker.ledger.tables import ACTION, EPISODE, MEMBER, REVISION, SIGNAL
+from worker.ledger.tables import EPISODE, REVISION, SIGNAL
 
 LIVE = [phase.value for phase in Phase if phase.live]
 
@@ -47,39 +47,24 @@ class Episodes(Part):
         with self._database.read() as connection:
             return sorted(map(signal_of, connection.execute(query)), key=lambda signal: signal.id)
 
+    def firing(self, sources: Collection[str]) -> Sequence[Signal]:
+        """Give the signals that fire, of the sources; () for any."""
+        query = select(SIGNAL.c.version, SIGNAL.c.body).where(SIGNAL.c.firing)
+        query = query.where(SIGNAL.c.source.in_(list(sources))) if sources else query
+        with self._database.read() as connection:
+            return sorted(map(signal_of, connection.execute(query)), key=lambda signal: signal.id)
+
     def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
         """Give the newest episode of each key that has one, live or ended."""
-        episodes: dict[str, Episode] = {}
         with self._database.read() as connection:
-            for some in chunks(keys):
-                newest = (
-                    select(EPISODE.c.key, func.max(EPISODE.c.number).label("number"))
-                    .where(EPISODE.c.key.in_(some))
-                    .group_by(EPISODE.c.key)
-                    .subquery()
-                )
-                query = select(EPISODE).join(
-                    newest, and_(EPISODE.c.key == newest.c.key, EPISODE.c.number == newest.c.number)
-                )
-                rows = connection.execute(query).all()
-                episodes |= {row.key: episode for row, episode in zip(rows, whole(connection, rows), strict=True)}
-        return episodes
+            rows = newest(connection, EPISODE, EPISODE.c.key, keys)
+            return {row.key: episode for row, episode in zip(rows, whole(connection, rows), strict=True)}
 
     def joined(self, ids: Collection[SignalId]) -> Sequence[Episode]:
         """Give the live episodes that any of the signals is a member of, the oldest first."""
         with self._database.read() as connection:
-            found = {
-                row.id: row
-                for some in chunks(ids)
-                for row in connection.execute(
-                    select(EPISODE).where(
-                        EPISODE.c.id.in_(
-                            select(MEMBER.c.episode).where(one_of(MEMBER.c.source, MEMBER.c.key, some), MEMBER.c.live)
-                        )
-                    )
-                )
-            }
-            return sorted(whole(connection, list(found.values())), key=lambda episode: (episode.created_at, episode.id))
+            found = whole(connection, having(connection, EPISODE, ids))
+        return sorted(found, key=lambda episode: (episode.created_at, episode.id))
 
     def get(self, episode_id: str) -> Episode | None:
         """Give one episode."""
@@ -117,28 +102,5 @@ class Episodes(Part):
 def whole(connection: Connection, rows: Sequence[AnyRow]) -> list[Episode]:
     """Make whole episodes of rows of ``EPISODE``, in their order: two queries for any number."""
     ids = [row.id for row in rows]
-    members: dict[str, dict[SignalId, Member]] = defaultdict(dict)
-    for row in _in_chunks(connection, _MEMBERS, MEMBER.c.episode, ids):
-        member = member_of(row)
-        members[row.episode][member.signal.id] = member
-    actions: dict[str, list[Action]] = defaultdict(list)
-    for row in _in_chunks(connection, _UNSETTLED, ACTION.c.aggregate, ids):
-        actions[row.aggregate].append(action_of(row))
+    members, actions = members_of(connection, ids), actions_of(connection, ids)
     return [episode_of(row, members.get(row.id, {}), tuple(actions.get(row.id, ()))) for row in rows]
-
-
-def _in_chunks(connection: Connection, query: Select[Any], column: Any, ids: Sequence[str]) -> Iterator[AnyRow]:
-    for some in chunks(ids):
-        yield from connection.execute(query.where(column.in_(some)))
-
-
-_MEMBERS = (
-    select(MEMBER.c.episode, MEMBER.c.joined_at, MEMBER.c.cleared, SIGNAL.c.version, SIGNAL.c.body)
-    .join(SIGNAL, and_(MEMBER.c.source == SIGNAL.c.source, MEMBER.c.key == SIGNAL.c.key))
-    .order_by(MEMBER.c.joined_at, MEMBER.c.source, MEMBER.c.key)
-)
-_UNSETTLED = (
-    select(ACTION.c.aggregate, ACTION.c.not_before, ACTION.c.body)
-    .where(ACTION.c.settled.is_(False))
-    .order_by(ACTION.c.aggregate, ACTION.c.seq)
-)

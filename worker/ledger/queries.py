@@ -131,7 +131,7 @@ def _heard(episode: Episode) -> Select[Any]:
     query = (
         select(EVENT)
         .join(MEMBER, and_(same, EVENT.c.noted_at >= MEMBER.c.joined_at))
-        .where(MEMBER.c.episode == episode.id)
+        .where(MEMBER.c.aggregate == episode.id)
         .order_by(EVENT.c.id)
     )
     return query if episode.ended_at is None else query.where(EVENT.c.noted_at <= episode.ended_at)

@@ -38,7 +38,7 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 EVENTS = Form(Event)
 SIGNALS = Form(Signal, without=("version",))
 EPISODES = Form(Episode, without=("members", "actions", "wake_at", "version"))
-WINDOWS = Form(Window, without=("actions", "wake_at", "version"))
+WINDOWS = Form(Window, without=("members", "actions", "wake_at", "version"))
 ACTIONS = Form(Action, without=("not_before",))
 ATTEMPTS = Form(Attempt, without=("action_id", "number", "body"))
 
@@ -141,16 +141,16 @@ def episode_of(row: AnyRow, members: Mapping[SignalId, Member], actions: tuple[A
     return EPISODES.read(row.body, wake_at=row.wake_at, version=row.version, members=members, actions=actions)
 
 
-def member_values(episode: Episode, member: Member) -> Values:
+def member_values(aggregate: Episode | Window, member: Member) -> Values:
     """Without the signal, which has a row of its own."""
     source, key = member.signal.id
     return {
-        "episode": episode.id,
+        "aggregate": aggregate.id,
         "source": source,
         "key": key,
         "joined_at": member.joined_at,
         "cleared": member.cleared,
-        "live": episode.phase.live,
+        "live": aggregate.phase.live,
     }
 
 
@@ -165,6 +165,8 @@ def window_values(window: Window) -> Values:
         "id": window.id,
         "plan_id": window.plan_id,
         "page": window.page,
+        "line": window.line,
+        "number": window.number,
         "phase": window.phase.value,
         "starts_at": window.starts_at,
         "ends_at": window.ends_at,
@@ -175,9 +177,9 @@ def window_values(window: Window) -> Values:
     }
 
 
-def window_of(row: AnyRow, actions: tuple[Action, ...]) -> Window:
+def window_of(row: AnyRow, members: Mapping[SignalId, Member], actions: tuple[Action, ...]) -> Window:
     """Give the whole window."""
-    return WINDOWS.read(row.body, wake_at=row.wake_at, version=row.version, actions=actions)
+    return WINDOWS.read(row.body, wake_at=row.wake_at, version=row.version, members=members, actions=actions)
 
 
 def action_values(action: Action, now: datetime) -> Values:

@@ -108,17 +108,16 @@ class EpisodeRow(Row, table=True):
 
 
 class MemberRow(Row, table=True):
-    """A signal's part in an episode. ``live``: whether the episode is, so that ended ones cost no search."""
+    """A signal's part in an episode or a window. ``live``: whether that is, so that ended ones cost no search."""
 
     __tablename__ = "member"
     __table_args__ = (
-        ForeignKeyConstraint(["episode"], ["episode.id"]),
         ForeignKeyConstraint(["source", "key"], ["signal.source", "signal.key"]),
         Index(None, "source", "key", "live"),
         {"sqlite_with_rowid": False},
     )
 
-    episode: str = Field(sa_type=Words, primary_key=True)
+    aggregate: str = Field(sa_type=Words, primary_key=True)
     source: str = Field(sa_type=Name, primary_key=True)
     key: str = Field(sa_type=Name, primary_key=True)
     joined_at: datetime = Field(sa_type=Utc)
@@ -128,17 +127,24 @@ class MemberRow(Row, table=True):
 
 class WindowRow(Row, table=True):
     """
-    A maintenance window without its actions. ``wake_at`` and ``version`` stand here alone.
+    A maintenance window without its members and actions. ``wake_at`` and ``version`` stand here alone.
 
     The table is not called "window", which is a reserved word of SQL.
     """
 
     __tablename__ = "maintenance"
-    __table_args__ = (Index(None, "phase", "muted_until"), Index(None, "ends_at"), Index(None, "wake_at"))
+    __table_args__ = (
+        Index(None, "phase", "muted_until"),
+        Index(None, "ends_at"),
+        Index(None, "wake_at"),
+        Index(None, "line", "number"),
+    )
 
     id: str = Field(sa_type=Words, primary_key=True)
     plan_id: str = Field(sa_type=Words)
     page: str = Field(sa_type=Words)
+    line: str = Field(sa_type=Words)
+    number: int
     phase: str = Field(sa_type=Words)
     starts_at: datetime = Field(sa_type=Utc)
     ends_at: datetime = Field(sa_type=Utc)

@@ -124,7 +124,9 @@ class MemoryLedger:
             if window.version != _version(self._windows.get(window.id)):
                 raise Conflict("a window was changed meanwhile")
         new = {signal.id for signal in commit.signals}
-        if any(key not in self._signals and key not in new for e in commit.episodes for key in e.members):
+        aggregates: list[Episode | Window] = [*commit.episodes, *commit.windows]
+        members = (key for each in aggregates for key in each.members)
+        if any(key not in self._signals and key not in new for key in members):
             raise ValueError("a member's signal is not known")
         added = {action.id for action in commit.actions}
         if any(each.action_id not in self._actions and each.action_id not in added for each in commit.attempts):
@@ -141,7 +143,9 @@ class MemoryLedger:
             joined = self._members.setdefault(episode.id, {})
             joined.update({key: (member.joined_at, member.cleared) for key, member in episode.members.items()})
         for window in commit.windows:
-            self._windows[window.id] = replace(window, version=window.version + 1, actions=())
+            self._windows[window.id] = replace(window, version=window.version + 1, members={}, actions=())
+            joined = self._members.setdefault(window.id, {})
+            joined.update({key: (member.joined_at, member.cleared) for key, member in window.members.items()})
         for action in commit.actions:
             self._put(action, commit.now)
         for attempt in commit.attempts:
@@ -209,6 +213,11 @@ class MemoryLedger:
                 if signal.firing and (signal.event.source, signal.event.scope) == (source, scope)
             ]
 
+    def firing(self, sources: Collection[str]) -> Sequence[Signal]:
+        with self._lock:
+            found = [signal for _, signal in sorted(self._signals.items()) if signal.firing]
+            return [signal for signal in found if not sources or signal.event.source in sources]
+
     def latest(self, keys: Collection[str]) -> Mapping[str, Episode]:
         with self._lock:
             return {key: self._whole(self._episodes[self._newest[key]]) for key in keys if key in self._newest}
@@ -242,11 +251,13 @@ class MemoryLedger:
             return self._revisions.get(rule_hash)
 
     def _whole(self, episode: Episode) -> Episode:
-        members = {
+        return replace(episode, members=self._joined(episode.id), actions=tuple(self._unsettled(episode.id)))
+
+    def _joined(self, aggregate: str) -> Mapping[SignalId, Member]:
+        return {
             key: Member(signal=self._signals[key], joined_at=joined_at, cleared=cleared)
-            for key, (joined_at, cleared) in self._members[episode.id].items()
+            for key, (joined_at, cleared) in self._members[aggregate].items()
         }
-        return replace(episode, members=members, actions=tuple(self._unsettled(episode.id)))
 
     def _unsettled(self, aggregate: str) -> list[Action]:
         return [action for _, action in sorted(self._unsettled_of.get(aggregate, {}).items())]
@@ -261,13 +272,24 @@ class MemoryLedger:
         with self._lock:
             return self._chosen(lambda window: window.phase.live or window.ends_at > since)
 
+    def latest_windows(self, lines: Collection[str]) -> Mapping[str, Window]:
+        with self._lock:
+            lined = self._chosen(lambda window: window.line in lines)
+        return {window.line: window for window in sorted(lined, key=lambda window: window.number)}
+
+    def joined_windows(self, ids: Collection[SignalId]) -> Sequence[Window]:
+        with self._lock:
+            live = self._chosen(lambda window: window.phase.live)
+        found = [window for window in live if not window.members.keys().isdisjoint(ids)]
+        return sorted(found, key=lambda window: (window.created_at, window.id))
+
     def muting(self, now: datetime) -> Sequence[Window]:
         def mutes(window: Window) -> bool:
             in_grace = window.phase is WindowPhase.COMPLETE and window.muted_until > now
             return window.phase is WindowPhase.IN_PROGRESS or in_grace
 
         with self._lock:
-            return [replace(window, actions=()) for window in self._chosen(mutes)]
+            return [replace(window, members={}, actions=()) for window in self._chosen(mutes)]
 
     def due_windows(self, now: datetime, limit: int) -> Sequence[Window]:
         with self._lock:
@@ -281,7 +303,7 @@ class MemoryLedger:
     def _chosen(self, wanted: Callable[[Window], bool]) -> list[Window]:
         found = [window for window in self._windows.values() if wanted(window)]
         return [
-            replace(window, actions=tuple(self._unsettled(window.id)))
+            replace(window, members=self._joined(window.id), actions=tuple(self._unsettled(window.id)))
             for window in sorted(found, key=lambda window: (window.starts_at, window.id))
         ]
 

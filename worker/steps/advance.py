@@ -16,7 +16,7 @@ from worker.core.episodes import decide
 from worker.core.model import Episode, Notice, Severity, Window
 from worker.core.rulebook import RuleBook
 from worker.core.upcoming import Step, steps
-from worker.core.windows import Tick
+from worker.core.window_drafts import Tick
 from worker.errors import Conflict, LedgerUnavailable
 from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter, Windows
 
@@ -66,7 +66,7 @@ class Advance:
         moved = self._plan(book, now)
         for window in self._windows.due_windows(now, limit):
             step = Step(window=window, stimulus=Tick(cause=CAUSE))
-            moved += self._commit(window, lambda step=step: move(book, step, now), now)  # type: ignore[misc]
+            moved += self._commit(window, lambda step=step: move(book, self._episodes, step, now), now)  # type: ignore[misc]
         for episode in self._episodes.due(now, limit):
             moved += self._commit(episode, lambda e=episode: tick(book, self._episodes, self._windows, e, now), now)  # type: ignore[misc]
         return moved
@@ -77,8 +77,8 @@ class Advance:
         if rules == book.rules.hash and at <= now < at + self._replan:
             return 0
         known = self._windows.windows(now)
-        due = steps(book.rules.maintenance, known, now)
-        moved = sum(self._commit(step.window, lambda step=step: move(book, step, now), now) for step in due)  # type: ignore[misc]
+        due = steps(book.rules, known, now)
+        moved = sum(self._commit(s.window, lambda s=s: move(book, self._episodes, s, now), now) for s in due)  # type: ignore[misc]
         self._planned = (book.rules.hash, now)
         return moved
 
@@ -103,11 +103,11 @@ class Advance:
             return _put_off(subject, f"internal fault: {type(bug).__name__}", now)
 
 
-def move(book: RuleBook, step: Step, now: datetime) -> Commit:
+def move(book: RuleBook, episodes: Episodes, step: Step, now: datetime) -> Commit:
     """Decide what time, or its entry, does to one maintenance window."""
     before = step.window
-    context = book.window_context(before)
-    verdict = windows.decide(before, step.stimulus, replace(context, plan=None) if step.gone else context, now)
+    context = book.window_context(before, episodes.revision, episodes.firing)
+    verdict = windows.decide(before, step.stimulus, replace(context, gone=context.gone or step.gone), now)
     after = verdict.window
     cause = CAUSE if isinstance(step.stimulus, Tick) else "the rules"
     return Commit(
@@ -117,6 +117,7 @@ def move(book: RuleBook, step: Step, now: datetime) -> Commit:
         decisions=[Decision(aggregate=after.id, at=now, cause=cause, text=text) for text in verdict.log],
         notices=verdict.notices,
         wakes=[("", after.page)] if windows.unmutes(before, after) else [],
+        revisions=book.revision(after.plan_hash),
     )
 
 

@@ -34,7 +34,7 @@ from worker.core.model import (
 )
 from worker.core.retry import BREAKER, LOOK
 from worker.core.rulebook import RuleBook
-from worker.core.windows import WindowVerdict
+from worker.core.window_drafts import WindowVerdict
 from worker.errors import Conflict, EvaluationFailed, ProviderUnavailable
 from worker.ports import (
     DEADLINE,
@@ -143,13 +143,13 @@ class Deliver:
         else:
             shown = channel.provider.show(action.attach_to or action.remote_id, action.kind)
             if shown is None:
-                self._settle(action, self._outcome(action, Result.REFUSED, "the page has no such object any more"))
+                self._settle(action, self._lost(action))
                 return
             stranger = None if action.attach_to else self._stranger(action, shown)
             if stranger is not None:
                 self._settle(action, self._outcome(action, Result.PERSON, f"update {stranger} is not ours"))
                 return
-            if action.content.window_status and shown.automate:
+            if action.content.window_status and shown.automate and not action.content.automate:
                 # Two drivers would post every transition twice.
                 self._settle(action, self._outcome(action, Result.PERSON, "the page moves this window by itself"))
                 return
@@ -275,7 +275,7 @@ class Deliver:
         remote_id = action.attach_to or action.remote_id
         shown = channel.provider.show(remote_id, action.kind)
         if shown is None:
-            self._settle(action, self._outcome(action, Result.REFUSED, "the page has no such object any more"))
+            self._settle(action, self._lost(action))
             return
         if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
             self._settle(action, self._rescheduled(action, shown, attempts, channel))
@@ -321,6 +321,11 @@ class Deliver:
 
     def _outcome(self, action: Action, result: Result, detail: str) -> Outcome:
         return Outcome(action_id=action.id, result=result, at=self._clock(), detail=detail)
+
+    def _lost(self, action: Action) -> Outcome:
+        """The page does not have what was to be written to: as it should be, where that was to be deleted."""
+        result = Result.DONE if action.kind is ActionKind.CANCEL_MAINTENANCE else Result.REFUSED
+        return self._outcome(action, result, "the page has no such object any more")
 
     def _bound(self, action: Action, echo: RemoteIncident) -> Outcome:
         outcome = self._outcome(action, Result.DONE, "found on the page")
@@ -396,9 +401,12 @@ class Deliver:
         return verdict, Commit(now=now, episodes=[after], wakes=wakes, revisions=revisions)
 
     def _window(self, window: Window, outcome: Outcome, now: datetime) -> tuple[WindowVerdict, Commit]:
-        verdict = windows.decide(window, outcome, self._book().window_context(window), now)
+        book = self._book()
+        context = book.window_context(window, self._episodes.revision, self._episodes.firing)
+        verdict = windows.decide(window, outcome, context, now)
         wakes = [("", window.page)] if windows.unmutes(window, verdict.window) else []
-        return verdict, Commit(now=now, windows=[verdict.window], wakes=wakes)
+        revisions = book.revision(verdict.window.plan_hash)
+        return verdict, Commit(now=now, windows=[verdict.window], wakes=wakes, revisions=revisions)
 
 
 def _pause(waited: timedelta) -> timedelta:

@@ -1,5 +1,5 @@
 """
-Inbox → signals, episodes and their actions.
+Inbox → signals, episodes, windows and their actions.
 
 A batch of inbounds is folded in memory, in order of receipt, and submitted as one commit. A conflict means that
 somebody else was there first: everything is read and decided again.
@@ -7,16 +7,19 @@ somebody else was there first: everything is read and decided again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from worker.core.drafts import Heard as HeardStatements
-from worker.core.drafts import Item, Verdict
+from worker.core import windows
+from worker.core.drafts import Verdict
 from worker.core.episodes import decide
+from worker.core.event_windows import begun
 from worker.core.matching import Match
 from worker.core.matching import Verdict as MatchVerdict
+from worker.core.membership import Heard as HeardStatements
+from worker.core.membership import Item
 from worker.core.model import (
     Action,
     Episode,
@@ -33,8 +36,10 @@ from worker.core.model import (
     episode_key,
 )
 from worker.core.rulebook import RuleBook
+from worker.core.ruleset import EventWindowPlan
 from worker.core.signals import Change, settle
-from worker.errors import Conflict, LedgerUnavailable, PayloadNotUnderstood
+from worker.core.window_drafts import WindowVerdict
+from worker.errors import Conflict, EvaluationFailed, LedgerUnavailable, PayloadNotUnderstood
 from worker.ports import (
     Clock,
     Commit,
@@ -116,7 +121,7 @@ class React:
     def _fold_and_commit(self, batch: Sequence[Inbound]) -> None:
         for remaining in reversed(range(MOST_CONFLICTS)):
             now = self._clock()
-            fold = Fold(self._book(), self._episodes, now, self._windows.muting(now))
+            fold = Fold(self._book(), self._episodes, self._windows, now, self._windows.muting(now))
             fold.take([(inbound, self._read(inbound)) for inbound in batch])
             try:
                 self._committer.commit(fold.commit())
@@ -148,13 +153,15 @@ class React:
 
 @dataclass(slots=True)
 class _Line:
-    """One line of episodes: its newest episode as it is by now, and what the others of it became."""
+    """One line of episodes or windows: its newest one as it is by now."""
 
     key: str
     rule_identity: str
     page: str
     group: Mapping[str, str]
+    of_windows: bool = False
     episode: Episode | None = None
+    window: Window | None = None
 
 
 @dataclass(slots=True)
@@ -165,12 +172,14 @@ class Fold:
     Args:
         book: The rules in force.
         ledger: Read once per batch, in a few queries.
+        maintenance: Likewise.
         now: Aware, UTC.
         muting: The maintenance windows that mute.
     """
 
     book: RuleBook
     ledger: Episodes
+    maintenance: Windows
     now: datetime
     muting: Sequence[Window] = ()
     events: int = 0
@@ -181,6 +190,7 @@ class Fold:
     _joined: dict[SignalId, set[str]] = field(default_factory=dict)
     _matches: dict[tuple[int, int], list[Match]] = field(default_factory=dict)
     _episodes: dict[str, Episode] = field(default_factory=dict)
+    _windows: dict[str, Window] = field(default_factory=dict)
     _actions: dict[str, Action] = field(default_factory=dict)
     _handled: list[Handled] = field(default_factory=list)
     _heard: list[Heard] = field(default_factory=list)
@@ -207,6 +217,7 @@ class Fold:
             heard=self._heard,
             signals=list(self._changed_signals.values()),
             episodes=list(self._episodes.values()),
+            windows=list(self._windows.values()),
             actions=list(self._actions.values()),
             decisions=self._decisions,
             notices=self._notices,
@@ -231,30 +242,35 @@ class Fold:
                     ids.update(signal.id for signal in self.ledger.scope(event.source, event.scope))
         self._signals.update(self.ledger.signals(ids))
         for episode in self.ledger.joined(ids):
-            self._adopt(episode)
+            key = episode_key(episode.rule_id, episode.page, episode.group)
+            self._adopt(_Line(key, episode.rule_id, episode.page, episode.group, episode=episode), episode.members)
+        for window in self.maintenance.joined_windows(ids):
+            line = _Line(window.line, window.plan_id, window.page, window.group, of_windows=True, window=window)
+            self._adopt(line, window.members)
         self._read_lines()
 
-    def _adopt(self, episode: Episode) -> None:
-        key = episode_key(episode.rule_id, episode.page, episode.group)
-        self._lines[key] = _Line(key, episode.rule_id, episode.page, episode.group, episode)
-        for signal_id in episode.members:
-            self._joined.setdefault(signal_id, set()).add(key)
+    def _adopt(self, line: _Line, members: Iterable[SignalId]) -> None:
+        self._lines[line.key] = line
+        for signal_id in members:
+            self._joined.setdefault(signal_id, set()).add(line.key)
 
     def _read_lines(self) -> None:
         for matches in self._matches.values():
             for match in matches:
+                identity, of_windows = match.rule.identity, isinstance(match.rule.plan, EventWindowPlan)
                 for page in self._pages(match):
-                    key = episode_key(match.rule.identity, page, match.group)
-                    self._lines.setdefault(key, _Line(key, match.rule.identity, page, match.group))
-        unread = [key for key, line in self._lines.items() if line.episode is None]
+                    key = episode_key(identity, page, match.group)
+                    self._lines.setdefault(key, _Line(key, identity, page, match.group, of_windows))
+        unread = [key for key, line in self._lines.items() if line.episode is None and not line.of_windows]
         for key, episode in self.ledger.latest(unread).items():
             self._lines[key].episode = episode
+        unread = [key for key, line in self._lines.items() if line.window is None and line.of_windows]
+        for key, window in self.maintenance.latest_windows(unread).items():
+            self._lines[key].window = window
 
     @staticmethod
     def _pages(match: Match) -> Collection[str]:
-        if match.verdict is not MatchVerdict.MATCHED or match.rule.plan is None:
-            return ()
-        return match.rule.plan.pages
+        return match.rule.plan.pages if match.verdict is MatchVerdict.MATCHED else ()
 
     # -- one inbound
 
@@ -278,10 +294,14 @@ class Fold:
                 )
             )
         cause = f"inbound {inbound.seq} from {inbound.source}"
-        # Those that others yield to come first, so that what came together is known together.
-        for line in sorted((self._lines[key] for key in items), key=lambda line: self.book.rank(line.rule_identity)):
-            faults += self._decide(line, items[line.key], cause)
+        for line in sorted((self._lines[key] for key in items), key=self._precedence):
+            decided = self._move if line.of_windows else self._decide
+            faults += decided(line, items[line.key], cause)
         self._close(inbound, faults)
+
+    def _precedence(self, line: _Line) -> tuple[bool, int]:
+        """Those that mute, or that others yield to, come first, so that what came together is known together."""
+        return (not line.of_windows, self.book.rank(line.rule_identity))
 
     def _settle(self, inbound: Inbound, event: Event) -> list[tuple[Signal, Change]]:
         if event.whole_scope:
@@ -340,6 +360,38 @@ class Fold:
         self._accept(line, verdict, cause)
         return [f"rule `{line.rule_identity}`: {verdict.fault}"] if verdict.fault else []
 
+    def _move(self, line: _Line, items: Sequence[Item], cause: str) -> list[str]:
+        rule = self.book.current(line.rule_identity)
+        window = line.window if line.window is not None and line.window.phase.live else None
+        try:
+            if window is None and rule is not None:
+                window = begun(line.key, line.window, rule, line.page, line.group, items, self.now)
+        except EvaluationFailed as fault:
+            return [f"rule `{line.rule_identity}`: {fault}"]
+        if window is None:
+            return []
+        context = self.book.window_context(window, self.ledger.revision, self._firing)
+        verdict = windows.decide(window, HeardStatements(items=items, cause=cause), context, self.now)
+        if verdict.changed or not window.version:
+            self._accept_window(line, window, verdict, cause)
+        return [f"rule `{line.rule_identity}`: {verdict.fault}"] if verdict.fault else []
+
+    def _accept_window(self, line: _Line, before: Window, verdict: WindowVerdict, cause: str) -> None:
+        window = verdict.window
+        if windows.unmutes(before, window):
+            self._wakes.add(("", window.page))
+        others = [each for each in self.muting if each.id != window.id]
+        self.muting = [*others, window] if windows.mutes(window, self.now) else others
+        line.window = window
+        self._windows[window.id] = window
+        self._follow_up(line, window, verdict, cause)
+        self._revisions.update(self.book.revision(window.plan_hash))
+
+    def _firing(self, sources: Collection[str]) -> Sequence[Signal]:
+        """As the ledger's, and with what was heard in this batch."""
+        known = {signal.id: signal for signal in self.ledger.firing(sources)} | self._changed_signals
+        return [each for each in known.values() if each.firing and (not sources or each.event.source in sources)]
+
     def _live(self, identities: Collection[str], page: str) -> bool:
         """As the ledger's, and with what has begun in this batch."""
         begun = (e for e in self._episodes.values() if e.rule_id in identities and e.page == page)
@@ -352,12 +404,15 @@ class Fold:
         self._wakes.update(self.book.woken(line.episode, episode))
         line.episode = episode
         self._episodes[episode.id] = episode
-        for signal_id in episode.members:
+        self._follow_up(line, episode, verdict, cause)
+        self._revisions.update(self.book.revision(episode.rule_hash))
+
+    def _follow_up(self, line: _Line, subject: Episode | Window, verdict: Verdict | WindowVerdict, cause: str) -> None:
+        for signal_id in subject.members:
             self._joined.setdefault(signal_id, set()).add(line.key)
         self._actions.update((action.id, action) for action in verdict.actions)
-        self._decisions += [Decision(aggregate=episode.id, at=self.now, cause=cause, text=text) for text in verdict.log]
+        self._decisions += [Decision(aggregate=subject.id, at=self.now, cause=cause, text=text) for text in verdict.log]
         self._notices += verdict.notices
-        self._revisions.update(self.book.revision(episode.rule_hash))
 
     def _close(self, inbound: Inbound, faults: Sequence[str]) -> None:
         if not faults:

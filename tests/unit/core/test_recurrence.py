@@ -14,32 +14,32 @@ from dateutil.rrule import rrulestr
 
 from worker.core.compiling import compile_window
 from worker.core.recurrence import Occurrence, fault, occurrences, oddity
-from worker.core.ruleset import WindowPlan
+from worker.core.ruleset import WindowEntry
 from worker.core.spec.maintenance import MaintenanceSpec
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def plan(starts: str, repeat: str | None = None, zone: str = "Europe/Berlin", **keys: Any) -> WindowPlan:
+def plan(starts: str, repeat: str | None = None, zone: str = "Europe/Berlin", **keys: Any) -> WindowEntry:
     written = {"id": "w", "page": "main", "components": ["api"], "title": "Work", "starts": starts, "timezone": zone}
     length = {} if "until" in keys else {"duration": "1h"}
     spec = MaintenanceSpec.model_validate(written | length | ({"repeat": repeat} if repeat else {}) | keys)
     return compile_window(spec, lambda *_: pytest.fail("the plan is right"))
 
 
-def first(window: WindowPlan, most: int = 5, after: datetime = LONG_AGO) -> list[Occurrence]:
+def first(window: WindowEntry, most: int = 5, after: datetime = LONG_AGO) -> list[Occurrence]:
     return occurrences(window, after, most=most)
 
 
-def days(window: WindowPlan, most: int = 5) -> list[str]:
+def days(window: WindowEntry, most: int = 5) -> list[str]:
     return [f"{one.local_start:%Y-%m-%d}" for one in first(window, most)]
 
 
-def local(window: WindowPlan, most: int = 5) -> list[str]:
+def local(window: WindowEntry, most: int = 5) -> list[str]:
     return [f"{one.local_start:%d %H:%M%z} {one.local_end:%d %H:%M%z}" for one in first(window, most)]
 
 
-def utc(window: WindowPlan, most: int = 5) -> list[str]:
+def utc(window: WindowEntry, most: int = 5) -> list[str]:
     return [f"{one.starts_at:%m-%d %H:%M} {one.ends_at:%m-%d %H:%M}" for one in first(window, most)]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from worker.core.compiling import compile_window
 from worker.core.recurrence import Occurrence, occurrences
-from worker.core.ruleset import WindowPlan
+from worker.core.ruleset import WindowEntry
 from worker.core.spec.maintenance import MaintenanceSpec
 
 FROM, TO = datetime(2025, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
@@ -120,7 +120,7 @@ PLAN = compile_window(
 )
 
 
-def three_days(change: Change, wall: datetime, plan: WindowPlan = PLAN) -> list[Occurrence]:
+def three_days(change: Change, wall: datetime, plan: WindowEntry = PLAN) -> list[Occurrence]:
     """A daily window on the day before, on that of the change, and on the day after."""
     plan = replace(plan, timezone=change.zone, starts=wall - DAY)
     return occurrences(plan, change.at - 4 * DAY, most=9)

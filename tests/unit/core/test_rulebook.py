@@ -12,7 +12,7 @@ from tests.unit.core.transcript import START, alert
 from worker.bootstrap import source_facts
 from worker.core.model import Episode, Phase, PublishMode, episode_key
 from worker.core.rulebook import RuleBook
-from worker.core.rules import compile_spec, load
+from worker.core.rules import compile_entry, compile_spec, load
 from worker.errors import ConfigError
 from worker.providers import PROVIDERS
 
@@ -47,7 +47,11 @@ def rule(name: str, *, match: str = "{labels.service: checkout}", more: str = ""
 def book(*rules: str, publish: str = "auto") -> RuleBook:
     """Load rules and put them in use."""
     text = HEAD.format(publish=publish) + "".join(rules)
-    return RuleBook(load({"rules.yaml": text}, {}, source_kinds=source_facts(), provider_names=PROVIDERS), compile_spec)
+    return RuleBook(
+        load({"rules.yaml": text}, {}, source_kinds=source_facts(), provider_names=PROVIDERS),
+        compile_spec,
+        compile_entry,
+    )
 
 
 def episode(of: RuleBook, identity: str = "a", phase: Phase = Phase.OPEN, **group: str) -> Episode:

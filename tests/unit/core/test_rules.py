@@ -15,7 +15,18 @@ from worker.core.advice import unguarded_labels
 from worker.core.documents import parse
 from worker.core.model import ComponentStatus, Event, Post, PublishMode, Status
 from worker.core.rules import SourceFacts, compile_spec, load
-from worker.core.ruleset import Driver, Existing, IncidentPlan, MatchOp, Missed, RelayPlan, RuleSet, SecretRef, TooShort
+from worker.core.ruleset import (
+    Driver,
+    EventWindowPlan,
+    Existing,
+    IncidentPlan,
+    MatchOp,
+    Missed,
+    RelayPlan,
+    RuleSet,
+    SecretRef,
+    TooShort,
+)
 from worker.errors import ConfigError
 
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -139,13 +150,12 @@ def test_the_whole_format_loads_without_a_problem() -> None:
         "adopt_maintenance",
         "canary",
         "incident.approve.deadline",
-        "maintenance",
-        "overrun",
         "notices",
     }
     assert [window.id for window in rules.maintenance] == ["weekly", "once"]
-    assert rules.rules[4].plan is None
-    assert rules.rules[4].extra["maintenance"]["duration"] == {"cel": "duration('15m')"}
+    deployment = rules.rules[4].plan
+    assert isinstance(deployment, EventWindowPlan)
+    assert str(deployment.duration) == "duration('15m')"
 
 
 def test_windows_become_plans() -> None:

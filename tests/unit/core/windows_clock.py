@@ -19,8 +19,9 @@ from worker.core.model import (
 )
 from worker.core.recurrence import occurrences
 from worker.core.rules import load
-from worker.core.ruleset import WindowPlan
-from worker.core.windows import Planned, Stimulus, Tick, WindowContext, decide
+from worker.core.ruleset import WindowEntry
+from worker.core.window_drafts import Planned, Stimulus, Tick, WindowContext
+from worker.core.windows import decide
 
 START = datetime(2026, 12, 6, 1, 0, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -48,7 +49,7 @@ maintenance:
 """
 
 
-def plan_of(**lines: str) -> WindowPlan:
+def plan_of(**lines: str) -> WindowEntry:
     """Compile the entry; keyword arguments take the place of its lines, "" leaves one out."""
     kept = [line for line in ENTRY.splitlines() if line.strip().partition(":")[0] not in lines]
     text = "\n".join([*kept, *(f"    {name}: {value}" for name, value in lines.items() if value)])
@@ -65,7 +66,7 @@ class Clock:
 
     def __init__(
         self,
-        plan: WindowPlan | None = None,
+        plan: WindowEntry | None = None,
         *,
         now: datetime | None = None,
         answer: Callable[[Action], Result] | None = None,
@@ -87,6 +88,7 @@ class Clock:
             phase=WindowPhase.PLANNED,
             starts_at=coming.starts_at,
             ends_at=coming.ends_at,
+            asked=(coming.starts_at, coming.ends_at),
             components=plan.components,
             plan_hash=plan.hash,
             created_at=self.now,
@@ -116,7 +118,7 @@ class Clock:
 
     def gone(self) -> Clock:
         """The entry is taken out of the rules."""
-        self.context = replace(self.context, plan=None)
+        self.context = replace(self.context, gone=True)
         return self.tick()
 
     def deliver(self) -> None:

@@ -158,6 +158,26 @@ class CompleteSpec(Strict):
     notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
 
 
+class RescheduleSpec(Strict):
+    """What is said when an announced window is moved."""
+
+    text: Text = Field(description="The text. Required.")
+    notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
+
+
+class CancelSpec(Strict):
+    """What is said when an announced window does not take place."""
+
+    text: Text = Field(
+        default="This maintenance will not take place.",
+        description="The text. Default: This maintenance will not take place.",
+    )
+    notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
+    delete: Flag = Field(
+        default=False, description="Whether the window is removed from the page after that. Default: false."
+    )
+
+
 class WhileSpec(Strict):
     """Signals that say: not finished yet."""
 
@@ -174,6 +194,7 @@ class OverrunSpec(Strict):
     extend: Span = Field(description="By how much. Required.")
     times: Count = Field(description="How often at most. Required.")
     text: Text = Field(description="What is said each time. Required.")
+    notify: Flag = Field(default=False, description="Whether it mails the subscribers. Default: false.")
 
 
 class WindowCommon(Strict):
@@ -194,6 +215,13 @@ class WindowCommon(Strict):
     complete: CompleteSpec = Field(
         default_factory=CompleteSpec, description="What is said at the end. Default: as listed there."
     )
+    reschedule: RescheduleSpec | None = Field(
+        default=None, description="Say so when an announced window is moved. Default: the page shows the new time only."
+    )
+    cancel: CancelSpec = Field(
+        default_factory=CancelSpec,
+        description="What becomes of an announced window that does not take place. Default: as listed there.",
+    )
     driver: Literal["worker", "provider"] = Field(
         default="worker",
         description="`worker` posts each transition, `provider` leaves it to the page's own automation. "
@@ -211,6 +239,12 @@ class WindowCommon(Strict):
         default=parse_duration("10m"),
         description="Signals still firing this long after the end open their incident. Default: 10m.",
     )
+
+    @model_validator(mode="after")
+    def _one_driver(self) -> Self:
+        if self.overrun is not None and self.driver == "provider":
+            raise must("cannot have `overrun` with `driver: provider`: the page would end it in time all the same")
+        return self
 
 
 class MaintenanceSpec(WindowCommon):
@@ -261,6 +295,12 @@ class RuleMaintenanceSpec(WindowCommon):
     duration: Length | None = Field(
         default=None, description="How long it takes, or {cel: …}. This or `ends` is required."
     )
+
+    @model_validator(mode="after")
+    def _own_driver(self) -> Self:
+        if self.driver == "provider":
+            raise must("cannot have `driver: provider` in a rule: the page would not know that the work ended early")
+        return self
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:

@@ -148,6 +148,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("plan_id", sa.Text(), nullable=False),
         sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("phase", sa.Text(), nullable=False),
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
@@ -158,6 +160,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_maintenance"),
     )
     op.create_index("ix_maintenance_ends_at", "maintenance", ["ends_at"])
+    op.create_index("ix_maintenance_line_number", "maintenance", ["line", "number"])
     op.create_index("ix_maintenance_phase_muted_until", "maintenance", ["phase", "muted_until"])
     op.create_index("ix_maintenance_wake_at", "maintenance", ["wake_at"])
     op.create_table(
@@ -172,15 +175,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "member",
-        sa.Column("episode", sa.Text(), nullable=False),
+        sa.Column("aggregate", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("joined_at", sa.BigInteger(), nullable=False),
         sa.Column("cleared", sa.Boolean(), nullable=False),
         sa.Column("live", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["episode"], ["episode.id"], name="fk_member_episode"),
         sa.ForeignKeyConstraint(["source", "key"], ["signal.source", "signal.key"], name="fk_member_source_key"),
-        sa.PrimaryKeyConstraint("episode", "source", "key", name="pk_member"),
+        sa.PrimaryKeyConstraint("aggregate", "source", "key", name="pk_member"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_member_source_key_live", "member", ["source", "key", "live"])

@@ -1,0 +1,193 @@
+"""
+The working copy of a maintenance window that decide fills in.
+
+Here stand what may happen to a window, what decide may know beside it, what the page has once a post is done, and the
+words of its texts. This file may not know phases, nor what follows from a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from worker.core.actions import Working
+from worker.core.membership import Heard
+from worker.core.model import (
+    Action,
+    ActionKind,
+    Content,
+    Event,
+    Notice,
+    Outcome,
+    Post,
+    PublishMode,
+    Window,
+)
+from worker.core.ruleset import Impact, Rule, Said, WindowPlan
+from worker.core.words import Standing, own_words
+
+SILENT_AFTER = timedelta(minutes=15)
+"""What is said so much later than it was due mails nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """Time has passed, or the rules are others now."""
+
+    cause: str = "the clock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The entry in force says when this window is to be; also where that is what it said before."""
+
+    occurrence: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+Stimulus = Tick | Planned | Heard | Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowContext:
+    """
+    What decide may know beside the window. Read-only.
+
+    Args:
+        plan: What the window follows: its entry or rule in force, or, where that is gone, the revision that it followed
+            last; None: not even that is known.
+        gone: Its entry or rule is not in force any more, or does not have this window any more.
+        rule: Where the plan is a rule's: the rule.
+        page_name: The page's public name, for texts.
+        publish: The page's ceiling.
+        names: Our component names to what the public calls them.
+        firing: What the signals that fire say, of the sources that ``overrun`` asks; read once it has begun.
+    """
+
+    plan: WindowPlan | None
+    gone: bool = False
+    rule: Rule | None = None
+    page_name: str = ""
+    publish: PublishMode = PublishMode.AUTO
+    names: Mapping[str, str] = field(default_factory=dict)
+    firing: Sequence[Event] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowVerdict:
+    """What was decided; see ``drafts.Verdict``."""
+
+    window: Window
+    changed: bool
+    actions: tuple[Action, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    log: tuple[str, ...] = ()
+    fault: str = ""
+
+
+class WindowDraft(Working[Window]):
+    """
+    A mutable copy of a window for the length of one decision.
+
+    Args:
+        window: As it was read.
+        context: What else is known.
+        now: Aware, UTC.
+    """
+
+    def __init__(self, window: Window, context: WindowContext, now: datetime) -> None:
+        super().__init__(window, context.publish, "", now)
+        self.context = context
+
+    @property
+    def window(self) -> Window:
+        """As it is by now."""
+        return self.subject
+
+    @property
+    def plan(self) -> WindowPlan:
+        """What it follows; asked only where that is known."""
+        assert self.context.plan is not None
+        return self.context.plan
+
+    @property
+    def revision(self) -> str:
+        """See ``Working``."""
+        return self.context.plan.hash if self.context.plan else self.window.plan_hash
+
+    @property
+    def called(self) -> str:
+        """See ``Working``."""
+        return f"maintenance `{self.window.plan_id}`"
+
+    def waits(self, kind: ActionKind, post: Post) -> bool:  # noqa: ARG002
+        """What the page shows already moves on by itself; only what is new to it waits."""
+        return kind.creates
+
+    def said(self, action: Action, outcome: Outcome) -> None:
+        """See ``Working``."""
+        content = action.content
+        if action.kind is ActionKind.CANCEL_MAINTENANCE:
+            self.set(known=None, known_times=(), remote_id="")
+            return
+        status = outcome.window or content.window_status
+        if status is not None:
+            self.set(known=status)
+        if content.starts_at is not None and content.ends_at is not None:
+            self.set(known_times=(content.starts_at, content.ends_at))
+        if content.message:
+            self.set(posted_at=outcome.at)
+        if self._tells_times(action):
+            self.set(owed=None)
+        self.set(remote_id=outcome.remote_id or self.window.remote_id)
+
+    def _tells_times(self, action: Action) -> bool:
+        """Whether nobody need be told the new times any more."""
+        as_they_are = (action.content.starts_at, action.content.ends_at) == (self.window.starts_at, self.window.ends_at)
+        return action.post is Post.START or (bool(action.content.message) and as_they_are)
+
+    def says(self, said: Said, due: datetime, **more: Any) -> Content:
+        """Make a post of a text; what comes much later than it was *due* mails nobody."""
+        notify = said.notify and self.now - due <= SILENT_AFTER
+        return Content(message=said.text.render(self.words()), notify=notify, **more)
+
+    def words(self) -> Mapping[str, Any]:
+        """
+        Collect the words that its texts may use.
+
+        Raises:
+            EvaluationFailed: A variable of its rule failed.
+        """
+        window, context = self.window, self.context
+        leading = Standing(Impact(), window.members.values()).leading()
+        own: Mapping[str, Any] = window.group
+        if context.rule is not None and leading is not None:
+            firing = [member for member in window.members.values() if member.firing]
+            own = own_words(context.rule, window.group, leading.signal.event, firing or window.members.values())
+        return {
+            **own,
+            "components": [context.names.get(name, name) for name in window.components],
+            "severity": leading.signal.event.severity if leading else "",
+            "episode": None,
+            "window": {
+                "starts_at": window.starts_at,
+                "ends_at": window.ends_at,
+                "duration": window.ends_at - window.starts_at,
+            },
+            "page": context.page_name or window.page,
+            "now": self.now,
+        }
+
+    def verdict(self) -> WindowVerdict:
+        """Give what was decided."""
+        return WindowVerdict(
+            window=self.window,
+            changed=self.changed,
+            actions=self.actions,
+            notices=tuple(self.notices),
+            log=tuple(self.log),
+            fault=self.fault,
+        )
