@@ -14,6 +14,8 @@ Every exception of the project; a class exists only where some ``except`` decide
     ├── LedgerUnavailable       the ledger cannot take a commit now: 503 and Retry-After
     │   └── LedgerLocked        another process holds the ledger
     ├── Conflict                somebody else changed what a decision was based on: read again, decide again
+    ├── CommandRefused          what a person asks makes no sense now: 409, exit code 1
+    │   └── NotFound            it is about nothing that there is: 404
     ├── EvaluationFailed        a condition, variable or template failed at run time: park, tell, never guess
     └── ProviderUnavailable     a read of the page failed: try again later
 """
@@ -102,6 +104,14 @@ class LedgerLocked(LedgerUnavailable):
 
 class Conflict(WorkerError):
     """What a decision was based on has changed meanwhile."""
+
+
+class CommandRefused(WorkerError):
+    """What a person asks makes no sense now. The text says why, and the way out."""
+
+
+class NotFound(CommandRefused):
+    """What a person asks is about nothing that there is. The text says how to find it."""
 
 
 class EvaluationFailed(WorkerError):

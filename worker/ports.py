@@ -20,6 +20,7 @@ from worker.core.model import (
     Directory,
     Episode,
     Event,
+    Flag,
     Inbound,
     Notice,
     Outcome,
@@ -235,6 +236,7 @@ class Commit:
         actions: Every action that is new or changed; those of an episode's ``actions`` that did not change need not.
         wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on; a rule id
             of "" is any.
+        flags: Set, or taken away.
         now: The time of the commit.
     """
 
@@ -249,6 +251,7 @@ class Commit:
     decisions: Sequence[Decision] = ()
     notices: Sequence[Notice] = ()
     wakes: Sequence[tuple[str, str]] = ()
+    flags: Sequence[Flag] = ()
     revisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -370,9 +373,13 @@ class Outbox(Protocol):
     ) -> Action | None:
         """
         Lease the next action that may be worked on: queued, unknown, sending with a lapsed lease, or held only behind
-        somebody else's incident; due; of one of the pages and *kinds*; the first unsettled one of its aggregate.
-        Resolves and transitions come first, then the oldest; what is held comes last.
+        somebody else's incident; due; of one of the pages that is not paused, and of *kinds*; the first unsettled one
+        of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last.
         """
+        ...
+
+    def paused(self, page: str) -> bool:
+        """Say whether nothing may be written to a page now."""
         ...
 
     def release(self, action_id: str, not_before: datetime) -> None:
@@ -408,6 +415,18 @@ class Footprints(Protocol):
         Give the footprints of everything on a page that is live or has unsettled actions, or whose actions were decided
         after *since*.
         """
+        ...
+
+
+class Switches(Protocol):
+    """What holds for a whole page, and survives a restart."""
+
+    def flags(self, name: str) -> Sequence[Flag]:
+        """Give the flags of a name, by page."""
+        ...
+
+    def sending(self, page: str = "") -> Sequence[str]:
+        """Give the ids of the actions whose attempt may be on its way; "": to whatever page."""
         ...
 
 
@@ -470,7 +489,7 @@ class Queries(Protocol):
     def totals(self) -> Mapping[str, int]:
         """
         Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed`` (those of the parked ones
-        that could not be understood, whole or in part), ``events``, ``signals_firing``,
+        that could not be understood, whole or in part), ``events``, ``signals_firing``, ``pauses``,
         ``episodes_held|open|clearing|resolved|dismissed``, ``windows_<phase>``, ``actions_<state>``, and
         ``actions_done_<kind>``.
         """

@@ -27,6 +27,7 @@ from tests.fakes.ledger_rows import (
     window,
 )
 from worker.core.model import (
+    PAUSE,
     Action,
     ActionKind,
     ActionState,
@@ -34,6 +35,7 @@ from worker.core.model import (
     BackfillStep,
     ComponentStatus,
     Content,
+    Flag,
     Inbound,
     IncidentStatus,
     Notice,
@@ -59,6 +61,7 @@ from worker.ports import (
     Outbox,
     Queries,
     Recorded,
+    Switches,
     Windows,
 )
 
@@ -91,8 +94,8 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
 
 
 def test_a_ledger_is_all_its_ports(ledger: AnyLedger) -> None:
-    ports: tuple[Committer, Inbox, Episodes, Windows, Outbox, Footprints, Queries] = (ledger,) * 7
-    assert len(ports) == 7
+    ports: tuple[Committer, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries] = (ledger,) * 8
+    assert len(ports) == 8
 
 
 class TestInbox:
@@ -909,6 +912,7 @@ class TestQueries:
 
     def test_totals_name_everything_even_what_never_was(self, ledger: AnyLedger) -> None:
         names = {"inbounds", "inbounds_pending", "inbounds_parked", "inbounds_unparsed", "events", "signals_firing"}
+        names |= {"pauses"}
         names |= {f"episodes_{phase}" for phase in Phase} | {f"actions_{state}" for state in ActionState}
         names |= {f"windows_{phase}" for phase in WindowPhase}
         names |= {f"actions_done_{kind}" for kind in ActionKind}
@@ -944,6 +948,53 @@ class TestQueries:
         commit(ledger, now=NOW + SECOND, notices=notices[2:])
         assert list(ledger.notices()) == [(NOW + SECOND, notices[2]), (NOW, notices[1]), (NOW, notices[0])]
         assert len(ledger.notices(limit=1)) == 1
+
+
+class TestFlags:
+    def pause(self, ledger: AnyLedger, *pages: str, value: str | None = "why") -> None:
+        commit(ledger, flags=[Flag(page=page, name=PAUSE, at=NOW, value=value) for page in pages])
+
+    def test_a_flag_is_there_until_it_is_taken_away(self, ledger: AnyLedger) -> None:
+        assert ledger.flags(PAUSE) == []
+        self.pause(ledger, "b", "")
+        other = Flag(page="b", name="other", at=NOW, value="")
+        later = Flag(page="b", name=PAUSE, at=NOW + SECOND, value=HOSTILE)
+        commit(ledger, flags=[other])
+        commit(ledger, flags=[later])
+        assert ledger.flags(PAUSE) == [Flag(page="", name=PAUSE, at=NOW, value="why"), later]
+        assert ledger.totals()["pauses"] == 2
+        self.pause(ledger, "b", "never set", value=None)
+        assert [flag.page for flag in ledger.flags(PAUSE)] == [""]
+        assert ledger.flags("other") == [other]
+
+    def test_nothing_of_a_page_that_is_paused_is_claimed(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a"), action("b", page="other")])
+        self.pause(ledger, "page")
+        assert (ledger.paused("page"), ledger.paused("other")) == (True, False)
+        claimed = ledger.claim(NOW, LEASE, ["page", "other"])
+        assert claimed is not None
+        assert claimed.id == "b/1"
+        assert ledger.claim(NOW, LEASE, ["page", "other"]) is None
+        self.pause(ledger, "page", value=None)
+        assert ledger.claim(NOW, LEASE, ["page", "other"]) is not None
+
+    def test_a_pause_of_no_page_in_particular_is_one_of_all(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a"), action("b", page="other")])
+        self.pause(ledger, "", value="")
+        assert ledger.paused("page")
+        assert ledger.claim(NOW, LEASE, ["page", "other"]) is None
+
+    def test_what_may_be_on_its_way_is_known(self, ledger: AnyLedger) -> None:
+        states = {"a": ActionState.SENDING, "b": ActionState.QUEUED, "c": ActionState.UNKNOWN, "d": ActionState.DONE}
+        rows = [action(name, state=state) for name, state in states.items()]
+        commit(ledger, actions=[*rows, action("e", page="other", state=ActionState.SENDING)])
+        assert ledger.sending() == ["a/1", "e/1"]
+        assert ledger.sending("page") == ["a/1"]
+
+    def test_a_flag_survives_a_restart(self, store: Store) -> None:
+        self.pause(store.open(), "page")
+        store.close()
+        assert store.open().paused("page")
 
 
 class TestRestart:

@@ -30,6 +30,7 @@ from worker.providers import PROVIDERS
 from worker.settings import PREFIX, Settings
 from worker.sources import SOURCES
 from worker.web.app import make_app
+from worker.web.guard import Access
 from worker.web.hooks import PREFIX as HOOKS
 
 ROOT = Path(__file__).parents[2]
@@ -269,7 +270,8 @@ async def no_hooks(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_every_route_and_every_answer_of_the_hooks_is_explained() -> None:
-    app = make_app(no_hooks, alive=dict, ready=dict, exposition=bytes)  # type: ignore[arg-type]
+    parts: Any = {"alive": dict, "ready": dict, "exposition": bytes, "run": None, "access": Access()}
+    app = make_app(no_hooks, **parts)  # type: ignore[arg-type]
     text = (DOCS / "reference/http.md").read_text()
     routes = {route.path for route in app.rest.routes if hasattr(route, "path")} | {HOOKS + "{source}"}
     told = set(re.findall(r"^\| \[?`(/[^`]*)`", text.partition("\n## ")[0], re.MULTILINE))

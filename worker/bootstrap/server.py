@@ -30,7 +30,7 @@ def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> 
 
     def listening(url: str) -> None:
         if run_file is not None:
-            _write_private(run_file, json.dumps({"url": url, "pid": os.getpid()}))
+            _write_private(run_file, json.dumps({"url": url, "pid": os.getpid(), "token": worker.run_token}))
         LOG.info("listening", url=url, rules=worker.rules.hash[:12])
         started(url)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,20 +18,22 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
-from worker.core.model import ActionKind, ActionState, Directory, Episode, Inbound, Severity, Window
+from worker.core.model import PAUSE, ActionKind, ActionState, Directory, Episode, Inbound, Severity, Window
 from worker.core.ruleset import RuleSet
-from worker.errors import ConfigError, PayloadNotUnderstood, ProviderUnavailable
+from worker.errors import ConfigError, LedgerUnavailable, PayloadNotUnderstood, ProviderUnavailable
 from worker.ledger import Ledger, open_ledger
 from worker.ports import Channel, Clock, Commit, Committer, Provider, Statement
 from worker.scheduler import AlarmClock, Courtesy, Loop, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
+from worker.steps.command import Commands
 from worker.steps.deliver import Deliver
 from worker.steps.intake import Intake
 from worker.steps.observe import Observe
 from worker.steps.react import React
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
+from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
 
 LOG = structlog.get_logger("worker")
@@ -38,6 +41,9 @@ _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Sever
 P = ParamSpec("P")
 T = TypeVar("T")
 DRAIN_S = 12.0
+PATIENCE_S = 1.0
+"""How long to wait for a command that writes to the ledger just now."""
+
 MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
 
@@ -136,6 +142,7 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.meter = PrometheusMeter()
+        self.run_token = secrets.token_urlsafe(32)
         self._draining = False
         self.rules = rules or load_rules(settings.rules)
         self._book = rule_book(self.rules)
@@ -150,7 +157,7 @@ class Worker:
             for name, client in clients.items()
         }
         self.ledger: Ledger = open_ledger(
-            settings.ledger, clock=clock, on_fatal=self._on_fatal, most_pending=settings.backlog
+            settings.ledger, clock=clock, on_fatal=self._on_fatal, patience=PATIENCE_S, most_pending=settings.backlog
         )
         self.meter.watch(self.ledger.totals)
         self._build(clock, checkpoint)
@@ -202,7 +209,8 @@ class Worker:
             alive=self.alive,
             ready=self.ready,
             exposition=meter.exposition,
-            admin_token=self.settings.admin_token,
+            run=Commands(switches=ledger, committer=committer, book=lambda: self._book, clock=clock).run,
+            access=Access(admin_token=self.settings.admin_token, run_token=self.run_token),
         )
 
     # -- what follows from what
@@ -252,6 +260,8 @@ class Worker:
         settled = any(action.state.settled for action in commit.actions)
         if ready or settled:
             ring_some(self._delivering, max(ready, 1))
+        if commit.flags:
+            ring_some(self._delivering, len(self._delivering))
         if commit.windows:
             self._moving.ring()
         woken: list[Episode | Window] = [*commit.episodes, *commit.windows]
@@ -314,4 +324,13 @@ class Worker:
     def ready(self) -> Mapping[str, str]:
         """Name what keeps the worker from doing its work."""
         wrong = {f"page {name}": directory.wrong for name, directory in self._directories.items() if directory.wrong}
-        return {**wrong, **({"worker": "draining"} if self._draining else {})}
+        return {**wrong, **self._paused(), **({"worker": "draining"} if self._draining else {})}
+
+    def _paused(self) -> Mapping[str, str]:
+        try:
+            flags = self.ledger.flags(PAUSE)
+        except LedgerUnavailable as unavailable:
+            return {"ledger": str(unavailable)}
+        return {
+            f"pause of {flag.page or 'all pages'}": f"since {flag.at.isoformat()} by {flag.value}" for flag in flags
+        }

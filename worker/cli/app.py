@@ -15,6 +15,7 @@ from worker.cli.failures import Commands
 from worker.cli.history import history
 from worker.cli.maintenance import maintenance
 from worker.cli.pages import pages
+from worker.cli.pause import pause, resume
 from worker.cli.run import run
 from worker.cli.sandbox import sandbox
 from worker.cli.schema import schema
@@ -28,6 +29,8 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "send": send,
     "history": history,
     "show": show,
+    "pause": pause,
+    "resume": resume,
     "doctor": doctor,
     "sandbox": sandbox,
     "demo": demo,

@@ -6,7 +6,6 @@ A check never raises for what it came to find. Secrets appear by name only.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import shutil
@@ -157,6 +156,7 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     beside = run_file_of(settings.ledger)
     if beside is None:
         yield _readable(settings.ledger)
+        yield from _pauses(settings.ledger)
         return
     file = beside.with_suffix("")
     yield _readable(settings.ledger) if file.exists() else _to_be_made(file)
@@ -166,6 +166,7 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     yield from _private("run file", beside)
     if file.exists():
         yield _holder(file, beside)
+        yield from _pauses(settings.ledger)
 
 
 def _readable(url: str) -> Finding:
@@ -180,6 +181,23 @@ def _readable(url: str) -> Finding:
     except LedgerUnavailable as unavailable:
         return Finding("ledger", Verdict.FAIL, str(unavailable), "start the database server, or mend the address")
     return Finding("ledger", Verdict.OK, pairs(facts, " "))
+
+
+def _pauses(url: str) -> Iterator[Finding]:
+    from worker.cli.reading import ledger_to_read
+    from worker.core.model import PAUSE
+
+    try:
+        with ledger_to_read(url) as ledger:
+            flags = ledger.flags(PAUSE)
+    except (ConfigError, LedgerUnavailable):
+        return  # told already
+    for flag in flags:
+        where = f"page `{flag.page}` is" if flag.page else "all pages are"
+        way_out = f"statusbridge resume{' --page ' + flag.page if flag.page else ''}"
+        yield Finding(
+            "pause", Verdict.WARN, f"{where} paused since {flag.at:%Y-%m-%d %H:%M} UTC by {flag.value}", way_out
+        )
 
 
 def _to_be_made(file: Path) -> Finding:
@@ -205,27 +223,14 @@ def _space(directory: Path) -> Finding:
 
 
 def _holder(file: Path, run_file: Path) -> Finding:
-    from worker.cli.reading import address_left
+    from worker.cli.reading import holder_of, left_by_worker
 
-    pid = _held_by(file)
+    pid = holder_of(file)
     if not pid:
         return Finding("worker", Verdict.OK, "no worker holds the ledger")
-    address = address_left(run_file)
-    return Finding(
-        "worker", Verdict.OK, f"process {pid} holds the ledger{f' and listens on {address}' if address else ''}"
-    )
-
-
-def _held_by(file: Path) -> str:
-    """Give the process that holds the lock beside a ledger, or ""; shares the lock for an instant, writes nothing."""
-    try:
-        with Path(f"{file}.lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Path(f"{file}.lock").read_text("ascii", "replace").strip() or "unknown"
-    except OSError:
-        pass
-    return ""
+    left = left_by_worker(run_file)
+    listens = f" and listens on {left.url}" if left is not None and left.pid == pid else ""
+    return Finding("worker", Verdict.OK, f"process {pid} holds the ledger{listens}")
 
 
 # -- the rules

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +40,32 @@ def ledger_to_read(url: str) -> Iterator[Ledger]:
         ledger.close()
 
 
-def address_left(run_file: Path | None) -> str:
-    """Give the address that a worker left beside its ledger; "" where there is none to read."""
-    with suppress(OSError, ValueError, KeyError):
-        return str(json.loads(run_file.read_text())["url"]) if run_file else ""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a worker left beside its ledger: where it listens, who it is, and what lets commands in."""
+
+    url: str
+    pid: str
+    token: str = field(repr=False)
+
+
+def left_by_worker(run_file: Path | None) -> Left | None:
+    """Read what a worker left beside its ledger; None where there is nothing to read. It may be of one that is gone."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(run_file.read_text()) if run_file else {}
+        return Left(str(told["url"]), str(told["pid"]), str(told["token"]))
+    return None
+
+
+def holder_of(file: Path) -> str:
+    """Give the process that holds the lock beside a ledger, or ""; shares the lock for an instant, writes nothing."""
+    try:
+        with Path(f"{file}.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Path(f"{file}.lock").read_text("ascii", "replace").strip() or "unknown"
+    except OSError:
+        pass
     return ""
 
 

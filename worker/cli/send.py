@@ -98,9 +98,10 @@ def _header(text: str) -> tuple[str, str]:
 def _running(settings: Settings) -> str:
     """Give the address that the worker left beside its ledger, else the one that it listens on by default."""
     from worker.bootstrap import run_file_of
-    from worker.cli.reading import address_left
+    from worker.cli.reading import left_by_worker
 
-    return address_left(run_file_of(settings.ledger)) or f"http://127.0.0.1:{settings.port}"
+    left = left_by_worker(run_file_of(settings.ledger))
+    return left.url if left else f"http://127.0.0.1:{settings.port}"
 
 
 def _posted(base: str, endpoint: Endpoint, body: bytes, further: Mapping[str, str]) -> httpx.Response:

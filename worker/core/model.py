@@ -651,6 +651,28 @@ class Window:
         return (self.ended_at or self.ends_at) + self.grace
 
 
+PAUSE = "pause"
+"""The name of the flag that keeps everything from being written to a page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """
+    Something about a page that must survive a restart: a switch that a person set, what the page was found to refuse.
+
+    Args:
+        page: Our name of it; "" is all pages.
+        name: Closed set: ``PAUSE``.
+        at: Since when.
+        value: What is to be known of it; None takes the flag away.
+    """
+
+    page: str
+    name: str
+    at: datetime
+    value: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
     """

@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    delete,
     func,
     insert,
     or_,
@@ -44,6 +45,7 @@ from worker.ledger.rows import (
     decision_values,
     episode_values,
     event_values,
+    flag_values,
     member_values,
     notice_values,
     signal_values,
@@ -57,6 +59,7 @@ from worker.ledger.tables import (
     DECISION,
     EPISODE,
     EVENT,
+    FLAG,
     INBOUND,
     MEMBER,
     NOTICE,
@@ -119,6 +122,9 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     run_many(connection, insert(EVENT), _history(connection, commit.heard, now))
     run_many(connection, insert(DECISION), map(decision_values, commit.decisions))
     run_many(connection, insert(NOTICE), (notice_values(notice, now) for notice in commit.notices))
+    run_many(connection, _FLAGS, (flag_values(flag) for flag in commit.flags if flag.value is not None))
+    gone = (flag for flag in commit.flags if flag.value is None)
+    run_many(connection, _NO_FLAG, ({"at_page": flag.page, "at_name": flag.name} for flag in gone))
     run_many(
         connection,
         _WAKE,
@@ -227,6 +233,8 @@ _ACTIONS = upsert(
 )
 _ATTEMPTS = upsert(ATTEMPT, "sent", "sha256", "body")
 _REVISIONS = insert_new(REVISION, ["rule_hash"])
+_FLAGS = upsert(FLAG, "at", "value")
+_NO_FLAG = delete(FLAG).where(FLAG.c.page == bindparam("at_page"), FLAG.c.name == bindparam("at_name"))
 
 _NOW = bindparam("at_now", type_=Utc)
 _WAKE = (

@@ -20,15 +20,16 @@ from worker.ledger.postgres import PostgresDatabase
 from worker.ledger.queries import Queries
 from worker.ledger.sqlite import SqliteDatabase
 from worker.ledger.statements import insert_new, run_many
+from worker.ledger.switches import Switches
 from worker.ledger.tables import META
 from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Queries):
+class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries):
     """
-    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints`` and
-    ``Queries``.
+    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``
+    and ``Queries``.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.
@@ -53,6 +54,7 @@ def open_ledger(
     clock: Clock,
     on_fatal: Callable[[Exception], None] = lambda error: None,
     read_only: bool = False,
+    patience: float = 0,
     most_queued: int = 20_000,
     most_pending: int = 100_000,
 ) -> Ledger:
@@ -65,6 +67,7 @@ def open_ledger(
         on_fatal: Called once, from another thread, when a sync failed or the file is corrupt: the ledger refuses
             everything from then on, and the process must end.
         read_only: Neither lock nor change anything; a worker may be running on it.
+        patience: Seconds to wait for another process that holds the file.
         most_queued: How many inbox entries may wait for the disk before more are refused.
         most_pending: How many inbounds may wait for react before more are refused.
 
@@ -77,7 +80,9 @@ def open_ledger(
     limits = Limits(queued=most_queued, pending=most_pending)
     database: Database
     if address.drivername == "sqlite":
-        database = SqliteDatabase(str(address.database), limits=limits, on_fatal=on_fatal, read_only=read_only)
+        database = SqliteDatabase(
+            str(address.database), limits=limits, on_fatal=on_fatal, read_only=read_only, patience=patience
+        )
     else:
         database = PostgresDatabase(address, limits=limits, on_fatal=on_fatal, read_only=read_only)
     ledger = Ledger(database)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, true, update
 
-from worker.core.model import Action, ActionKind, ActionState, Attempt
+from worker.core.model import PAUSE, Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
-from worker.ledger.tables import ACTION, ATTEMPT
+from worker.ledger.tables import ACTION, ATTEMPT, FLAG
 from worker.ports import EVERY_KIND
 
 _IN_FLIGHT = [state.value for state in (ActionState.UNKNOWN, ActionState.SENDING)]
@@ -29,12 +29,12 @@ class Outbox(Part):
     ) -> Action | None:
         """
         Lease the next action that may be worked on: queued, unknown, sending with a lapsed lease, or held only behind
-        somebody else's incident; due; of one of the pages and *kinds*; the first unsettled one of its aggregate.
-        Resolves and transitions come first, then the oldest; what is held comes last.
+        somebody else's incident; due; of one of the pages that is not paused, and of *kinds*; the first unsettled one
+        of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last.
         """
         query = (
             select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
-            .where(_first_and_workable(), ACTION.c.page.in_(list(pages)))
+            .where(_first_and_workable(), ACTION.c.page.in_(list(pages)), ~exists().where(_pauses(ACTION.c.page)))
             .where(ACTION.c.not_before <= now, or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= now))
             .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
             .where(ACTION.c.kind.in_([kind.value for kind in kinds]) if kinds is not EVERY_KIND else true())
@@ -50,6 +50,12 @@ class Outbox(Part):
             return action_of(row)
 
         return self._database.write(take)
+
+    def paused(self, page: str) -> bool:
+        """Say whether nothing may be written to a page now."""
+        query = select(FLAG.c.page).where(_pauses(literal(page))).limit(1)
+        with self._database.read() as connection:
+            return connection.scalar(query) is not None
 
     def release(self, action_id: str, not_before: datetime) -> None:
         """Give a lease back without a verdict."""
@@ -94,6 +100,11 @@ class Outbox(Part):
         with self._database.read() as connection:
             unsettled = [action_of(row) for row in connection.execute(query)]
         return [action for action in unsettled if action.sends or action.state.value in _IN_FLIGHT]
+
+
+def _pauses(page: ColumnElement[str]) -> ColumnElement[bool]:
+    """The flag that keeps everything from a page; that it is there says all, whatever stands in it."""
+    return and_(FLAG.c.name == PAUSE, or_(FLAG.c.page == page, FLAG.c.page == ""))
 
 
 def _first_and_workable() -> ColumnElement[bool]:

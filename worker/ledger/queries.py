@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from worker.core.model import ActionKind, ActionState, Episode, Notice, Phase, WindowPhase
+from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, WindowPhase
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
 from worker.ledger.rows import (
@@ -24,7 +24,19 @@ from worker.ledger.rows import (
     heard_of,
     notice_of,
 )
-from worker.ledger.tables import ACTION, ATTEMPT, DECISION, EPISODE, EVENT, INBOUND, MEMBER, NOTICE, SIGNAL, WINDOW
+from worker.ledger.tables import (
+    ACTION,
+    ATTEMPT,
+    DECISION,
+    EPISODE,
+    EVENT,
+    FLAG,
+    INBOUND,
+    MEMBER,
+    NOTICE,
+    SIGNAL,
+    WINDOW,
+)
 from worker.ports import HistoryLine, Story
 
 _decided_by: ColumnElement[str] = func.coalesce(EPISODE.c.rule_id, WINDOW.c.plan_id)
@@ -71,12 +83,14 @@ class Queries(Part):
             done = _counts(connection, ACTION.c.kind, ACTION.c.state == ActionState.DONE.value)
             events = connection.scalar(select(func.count()).select_from(EVENT)) or 0
             firing = connection.scalar(select(func.count()).where(SIGNAL.c.firing)) or 0
+            pauses = connection.scalar(select(func.count()).where(FLAG.c.name == PAUSE)) or 0
         return {
             "inbounds": sum(inbounds.values()),
             **{f"inbounds_{state}": inbounds.get(state, 0) for state in (PENDING, PARKED)},
             "inbounds_unparsed": sum(unparsed.values()),
             "events": events,
             "signals_firing": firing,
+            "pauses": pauses,
             **{f"episodes_{phase}": phases.get(phase, 0) for phase in Phase},
             **{f"windows_{phase}": windows.get(phase, 0) for phase in WindowPhase},
             **{f"actions_{state}": actions.get(state, 0) for state in ActionState},

@@ -20,6 +20,7 @@ from worker.core.model import (
     Attempt,
     Episode,
     Event,
+    Flag,
     Inbound,
     Member,
     Notice,
@@ -244,6 +245,16 @@ def notice_values(notice: Notice, at: datetime) -> Values:
         "severity": notice.severity.value,
         "text": notice.text,
     }
+
+
+def flag_values(flag: Flag) -> Values:
+    """A flag that is set."""
+    return {"page": flag.page, "name": flag.name, "at": flag.at, "value": flag.value}
+
+
+def flag_of(row: AnyRow) -> Flag:
+    """Give the flag."""
+    return Flag(page=row.page, name=row.name, at=row.at, value=row.value)
 
 
 def notice_of(row: AnyRow) -> Notice:

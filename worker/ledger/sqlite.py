@@ -67,13 +67,14 @@ class SqliteDatabase:
         path: The file; made, for its owner alone, where it is missing.
         on_fatal: Called once when the file can be trusted no more.
         read_only: Take no lock and write nothing; a worker may be running.
+        patience: Seconds to wait for another process that holds it.
 
     Raises:
         ConfigError: The file cannot be a ledger.
         LedgerLocked: Another process writes it.
     """
 
-    def __init__(self, path: str, *, limits: Limits, on_fatal: OnFatal, read_only: bool) -> None:
+    def __init__(self, path: str, *, limits: Limits, on_fatal: OnFatal, read_only: bool, patience: float = 0) -> None:
         self._path = Path(os.path.realpath(path))
         if self._path.is_dir():
             raise ConfigError(f"{path}: the ledger cannot be opened: it is a directory; name a file in it")
@@ -85,17 +86,17 @@ class SqliteDatabase:
         self._readers = _engine(self._path, "ro", _READER_PRAGMAS, "BEGIN")
         with _opening(self._path):
             try:
-                self._open(read_only, on_fatal)
+                self._open(read_only, on_fatal, patience)
             except BaseException:
                 self.close()
                 raise
 
-    def _open(self, read_only: bool, on_fatal: OnFatal) -> None:
+    def _open(self, read_only: bool, on_fatal: OnFatal, patience: float) -> None:
         if read_only:
             with self._readers.connect() as connection:
                 schema.check_readable(connection, str(self._path))
             return
-        self._lock = FileLock(self._path)
+        self._lock = FileLock(self._path, patience)
         _make_private(self._path)
         with self._readers.connect() as connection:  # before the file of another program is switched to WAL
             schema.stored_version(connection, str(self._path))

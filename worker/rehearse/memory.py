@@ -17,11 +17,13 @@ from typing import Any
 
 from worker.core.footprints import Footprint
 from worker.core.model import (
+    PAUSE,
     Action,
     ActionKind,
     ActionState,
     Attempt,
     Episode,
+    Flag,
     Inbound,
     Member,
     Notice,
@@ -45,7 +47,7 @@ class _Kept:
 
 
 class MemoryLedger:
-    """Implements Committer, Inbox, Episodes, Windows, Outbox and Queries."""
+    """Implements Committer, Inbox, Episodes, Windows, Outbox, Switches and Queries."""
 
     def __init__(self, *, most_pending: int = 100_000) -> None:
         self.most_pending = most_pending
@@ -72,6 +74,7 @@ class MemoryLedger:
         self._decisions: list[Decision] = []
         self._notices: list[tuple[datetime, Notice]] = []
         self._revisions: dict[str, Mapping[str, Any]] = {}
+        self._flags: dict[tuple[str, str], Flag] = {}
 
     def close(self) -> None:
         self.closed = True
@@ -155,6 +158,10 @@ class MemoryLedger:
             self._heard.append((kept.inbound.received_at if kept else commit.now, commit.now, heard))
         self._decisions += commit.decisions
         self._notices += [(commit.now, notice) for notice in commit.notices]
+        for flag in commit.flags:
+            self._flags.pop((flag.name, flag.page), None)
+            if flag.value is not None:
+                self._flags[flag.name, flag.page] = flag
         self._revisions = {**commit.revisions, **self._revisions}
         for rule_id, page in set(commit.wakes):
             self._wake(rule_id, page, commit.now)
@@ -314,11 +321,16 @@ class MemoryLedger:
     ) -> Action | None:
         with self._lock:
             ready = [a for a in self._heads() if a.page in pages and a.kind in kinds and self._free_at(a) <= now]
+            ready = [a for a in ready if not self.paused(a.page)]
             if not ready:
                 return None
             first = min(ready, key=lambda a: (a.looks_again, a.kind not in URGENT, a.created_at, a.aggregate, a.seq))
             self._leases[first.id] = now + lease
             return first
+
+    def paused(self, page: str) -> bool:
+        with self._lock:
+            return (PAUSE, page) in self._flags or (PAUSE, "") in self._flags
 
     def release(self, action_id: str, not_before: datetime) -> None:
         with self._lock:
@@ -414,6 +426,7 @@ class MemoryLedger:
             "inbounds_unparsed": sum(k.state == "parked" and k.unparsed > 0 for k in self._inbounds.values()),
             "events": len(self._heard),
             "signals_firing": firing,
+            "pauses": len(self.flags(PAUSE)),
             **{f"episodes_{phase}": phases[phase] for phase in Phase},
             **{f"windows_{phase}": windows[phase] for phase in WindowPhase},
             **{f"actions_{state}": actions[state] for state in ActionState},
@@ -423,6 +436,15 @@ class MemoryLedger:
     def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
         with self._lock:
             return self._notices[::-1][:limit]
+
+    def flags(self, name: str) -> Sequence[Flag]:
+        with self._lock:
+            return [flag for key, flag in sorted(self._flags.items()) if key[0] == name]
+
+    def sending(self, page: str = "") -> Sequence[str]:
+        with self._lock:
+            under_way = [a for a in self._actions.values() if a.state is ActionState.SENDING]
+        return sorted(action.id for action in under_way if page in ("", action.page))
 
     def _story(self, episode: Episode) -> Story:
         own = sorted(self._actions_of.get(episode.id, {}).values(), key=lambda a: a.seq)

@@ -35,7 +35,7 @@ from worker.core.model import (
 from worker.core.retry import BREAKER, LOOK
 from worker.core.rulebook import RuleBook
 from worker.core.window_drafts import WindowVerdict
-from worker.errors import Conflict, EvaluationFailed, ProviderUnavailable
+from worker.errors import Conflict, EvaluationFailed, LedgerUnavailable, ProviderUnavailable
 from worker.ports import (
     DEADLINE,
     EVERY_KIND,
@@ -212,6 +212,8 @@ class Deliver:
         current = _find(subject, action.id)
         if subject is None or current is None or current.state is not action.state:
             return
+        if self._outbox.paused(action.page):
+            raise Conflict(action.id)  # claimed before the pause: nothing is written down
         now = self._clock()
         sending = begin(current, now)
         attempt = Attempt(
@@ -226,7 +228,7 @@ class Deliver:
         self._checkpoint("before_intent")
         self._committer.commit(Commit(now=now, actions=[sending], attempts=[attempt], **_kept(_with(subject, sending))))
         self._checkpoint("after_intent")
-        outcome = channel.provider.send(sending, request)
+        outcome = self._sent(sending, channel, request)
         self._checkpoint("after_send")
         self._meter.count("attempts", page=action.page, result=outcome.result)
         outcome = self._judged(sending, outcome, now, channel)
@@ -234,6 +236,21 @@ class Deliver:
             sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
         )
         self._checkpoint("after_confirm")
+
+    def _sent(self, action: Action, channel: Channel, request: Request) -> Outcome:
+        """
+        Send, unless a pause was committed meanwhile; a switch that cannot be read counts as one.
+
+        Whoever pauses looks, after that commit, for what is being sent: it is there before the switch is read here.
+        So nothing leaves that they were not told of.
+        """
+        try:
+            paused = self._outbox.paused(action.page)
+        except LedgerUnavailable:
+            paused = True
+        if paused:
+            return self._outcome(action, Result.NOT_SENT, "paused")
+        return channel.provider.send(action, request)
 
     def _judged(self, action: Action, outcome: Outcome, sent_at: datetime, channel: Channel) -> Outcome:
         """A key that was used before may bring back an incident that is over: a person must look at that."""

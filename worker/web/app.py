@@ -1,26 +1,27 @@
 """
-The HTTP surface: one FastAPI app, in which the hook route is a plain endpoint.
+The HTTP surface: hooks as a plain endpoint, everything else as one FastAPI app.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI, Response
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from worker.web.api import PREFIX as API
+from worker.web.api import Run, add_commands
+from worker.web.guard import Access, Guard
 from worker.web.hooks import PREFIX, HookEndpoint
-
-OPEN_PATHS = ("/healthz", "/readyz")
+from worker.web.problems import tell_problems
 
 Health = Callable[[], Mapping[str, str]]
 """Names what is wrong, each with why; empty: all is well."""
 
 
 def make_app(
-    hooks: HookEndpoint, *, alive: Health, ready: Health, exposition: Callable[[], bytes], admin_token: str = ""
+    hooks: HookEndpoint, *, alive: Health, ready: Health, exposition: Callable[[], bytes], run: Run, access: Access
 ) -> Door:
     """
     Build the app.
@@ -29,9 +30,10 @@ def make_app(
         alive: What would be mended by a restart.
         ready: What keeps it from doing its work now.
         exposition: The metrics, Prometheus text format.
-        admin_token: Asked for everything but hooks and health; "": not asked.
+        run: Does what a person asks.
+        access: What lets in whom.
     """
-    app = FastAPI(title="statusbridge", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app = FastAPI(title="statusbridge", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> Response:
@@ -45,8 +47,9 @@ def make_app(
     def metrics() -> Response:
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    if admin_token:
-        app.add_middleware(_Guard, token=admin_token)
+    add_commands(app, run)
+    tell_problems(app)
+    app.add_middleware(Guard, access=access)
     return Door(hooks, app)
 
 
@@ -70,22 +73,3 @@ def _verdict(wrong: Mapping[str, str]) -> Response:
     return JSONResponse(
         {"status": "failing", "wrong": dict(wrong)} if wrong else {"status": "ok"}, 503 if wrong else 200
     )
-
-
-class _Guard:
-    """Asks for the admin token; plain ASGI, so that hooks pass through it untouched."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(OPEN_PATHS) or self._allowed(scope):
-            await self._app(scope, receive, send)
-        else:
-            refusal = JSONResponse({"error": "admin token needed"}, 401, {"www-authenticate": "Bearer"})
-            await refusal(scope, receive, send)
-
-    def _allowed(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return hmac.compare_digest(given, self._expected)

@@ -31,6 +31,14 @@ def rules(desk: Desk, page: SandboxServer) -> Path:
     return write_rules(Path("rules"), page.url)
 
 
+@pytest.fixture
+def ledger(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of a ledger of the test's own, with the same two episodes as ``filled``; the one that commands find."""
+    fill("sqlite:///own.db")
+    monkeypatch.setenv("STATUSBRIDGE_LEDGER", "sqlite:///own.db")
+    return "sqlite:///own.db"
+
+
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> str:
     """URL of a ledger with two episodes: one that was published, one that was refused."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from worker.sandbox import SandboxServer
@@ -153,6 +154,40 @@ def here(there: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     before = signal.getsignal(signal.SIGTERM)
     yield there
     signal.signal(signal.SIGTERM, before)
+
+
+def test_a_pause_goes_through_the_worker_and_is_seen_everywhere(live: Live, there: Desk) -> None:
+    said = there("pause", "--reason", "a drill", "--by", "ann")
+    assert (said.code, said.out) == (0, "all pages are paused: nothing is written until `statusbridge resume`\n"), (
+        said.err
+    )
+    try:
+        told = httpx.get(f"{live.url}/readyz", trust_env=False)
+        assert told.status_code == 503
+        assert told.json()["wrong"]["pause of all pages"].endswith("by ann: a drill")
+        assert "statusbridge_ledger_pauses 1.0" in httpx.get(f"{live.url}/metrics", trust_env=False).text
+        (check,) = (each for each in there("doctor", "--json").data["checks"] if each["check"] == "pause")
+        assert check["verdict"] == "warn"
+        assert check["text"].endswith("by ann: a drill")
+        assert check["way_out"] == "statusbridge resume"
+    finally:
+        assert there("resume").out == "all pages are written to again\n"
+    assert httpx.get(f"{live.url}/readyz", trust_env=False).status_code == 200
+
+
+def test_what_the_worker_refuses_is_told_as_here(live: Live, there: Desk) -> None:
+    assert there("pause", "--page", "mian").err == "there is no page `mian`; did you mean `main`?\n"
+    said = there("pause", "--by", " ")
+    assert (said.code, said.err) == (2, "by: String should have at least 1 character\n")
+
+
+def test_the_token_is_for_its_owner_alone_and_in_no_process_list(live: Live) -> None:
+    run_file = live.directory / "ledger.db.run"
+    assert run_file.stat().st_mode & 0o777 == 0o600
+    token = json.loads(run_file.read_text())["token"]
+    assert len(token) > 40
+    assert token not in Path(f"/proc/{live.process.pid}/cmdline").read_text()
+    assert token not in Path(f"/proc/{live.process.pid}/environ").read_text()
 
 
 def test_a_second_worker_is_refused_and_told_who_holds_the_ledger(live: Live, here: Desk) -> None:

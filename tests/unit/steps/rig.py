@@ -16,6 +16,7 @@ from typing import Any
 from tests.fakes.provider import FakePage
 from tests.unit.core.transcript import minutes
 from worker.bootstrap import endpoints, rule_book, source_facts
+from worker.core.commands import Done, read
 from worker.core.model import Action, Episode, Inbound, Notice, episode_key
 from worker.core.rules import load
 from worker.core.ruleset import RuleSet
@@ -24,6 +25,7 @@ from worker.ledger import Ledger, open_ledger
 from worker.ports import Channel, Commit, Recorded, Statement
 from worker.providers import PROVIDERS
 from worker.steps.advance import Advance
+from worker.steps.command import Commands
 from worker.steps.deliver import Deliver
 from worker.steps.intake import Intake, Receipt
 from worker.steps.observe import Observe
@@ -158,6 +160,9 @@ class Rig:
             shared=self.observe_step.hint,
             **common,
         )
+        self.command_step = Commands(
+            switches=self.ledger, committer=self.committer, book=lambda: self.book, clock=self.clock
+        )
         self.checkpoint: Callable[[str], None] = lambda point: None
         self.channels: Mapping[str, Channel] = {"main": Channel(self.page, self.page.directory, SETTLE)}
 
@@ -241,6 +246,10 @@ class Rig:
         while self.react_step.run_once() or self.advance_step.run_once() or self.deliver_step.run_once():
             pass
         return self
+
+    def asks(self, name: str, **fields: Any) -> Done:
+        """A person asks for something; nothing follows yet."""
+        return self.command_step.run(read(name, {"by": "ann", **fields}))
 
     def fires(self, *names: str, severity: str = "critical", service: str = "checkout", **labels: str) -> Rig:
         """Alerts fire, and everything follows."""

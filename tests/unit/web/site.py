@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from worker.core.commands import Command, Done
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import LedgerUnavailable
 from worker.ports import Entry, Inbox, Recorded
@@ -22,12 +23,14 @@ from worker.sources import SOURCES
 from worker.steps.intake import Endpoint, Intake
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
+from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
 from worker.web.server import Server
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 TOKEN = "canary-of-the-sender-77aa"
 ADMIN = "canary-of-the-admin-88bb"
+RUN = "canary-of-the-run-file-99cc"
 LIMIT = 2000
 Made = TypeVar("Made")
 
@@ -63,10 +66,12 @@ class Site:
     Args:
         inbox: Where inbounds go.
         admin: The admin token; "": none.
+        run: Does what a person asks.
     """
 
     inbox: Inbox = field(default_factory=MemoryLedger)
     admin: str = ""
+    run: Callable[[Command], Done] = lambda command: Done(said=(repr(command),))
     wrong: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     rings: int = 0
@@ -84,7 +89,8 @@ class Site:
             alive=lambda: self.wrong,
             ready=lambda: self.missing,
             exposition=self.meter.exposition,
-            admin_token=self.admin,
+            run=lambda command: self.run(command),
+            access=Access(admin_token=self.admin, run_token=RUN),
         )
 
     def ring(self) -> None:
@@ -96,7 +102,7 @@ class Site:
 
         async def inside() -> Made:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://worker.test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
                 return await work(client)
 
         return asyncio.run(inside())
