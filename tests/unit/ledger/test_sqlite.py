@@ -380,7 +380,9 @@ WHOLE_TABLES_READ = {
         "SCAN action",
         "SCAN event",
         "SCAN maintenance",
+        "SCAN flag",
     },  # counts, over covering indexes
+    "flags": {"SCAN flag"},  # a few rows, if any
     "history": {"SCAN action"},  # in order of time, up to the limit
     "notices": {"SCAN notice"},  # in order of time, up to the limit
 }
@@ -421,6 +423,9 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
         "next_window_wake": ledger.next_window_wake,
         "pending": lambda: ledger.pending(10),
         "claim": lambda: ledger.claim(NOW, MINUTE, ["page", "other"]),
+        "paused": lambda: ledger.paused("page"),
+        "flags": lambda: ledger.flags("pause"),
+        "sending": lambda: ledger.sending("page"),
         "release": lambda: ledger.release("rule@page#1/1", NOW),
         "next_due": lambda: ledger.next_due(NOW),
         "attempts": lambda: ledger.attempts("rule@page#1/1"),
