@@ -498,3 +498,24 @@ class Queries(Protocol):
     def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
         """Give notices, the newest first."""
         ...
+
+
+class Retention(Protocol):
+    """The end of what nobody needs any more."""
+
+    def prune(
+        self, *, inbounds_before: datetime, signals_before: datetime, ended_before: datetime, limit: int = 500
+    ) -> int:
+        """
+        Remove at most *limit* rows, in one transaction; give how many, 0: there is nothing left to remove.
+
+        Never removed are an inbound that waits for react, a signal that fires or is a member of a live episode, and an
+        episode or window that is live or has an unsettled action.
+
+        Args:
+            inbounds_before: Inbounds that were received before go, with what was heard in them; and with them the
+                memory of their delivery.
+            signals_before: Signals of which nothing new was heard since go.
+            ended_before: Episodes and windows that were over before go, with everything about them; and notices.
+        """
+        ...

@@ -31,6 +31,8 @@ class Settings:
         deliver_threads: How many writes to pages may be on their way at once.
         poll: Seconds between looks at the ledger when nothing rings.
         watch: Seconds between looks at what each page shows of ours.
+        retention_days: How long webhooks are kept as they came, and what was heard in them.
+        history_days: How long episodes, windows and their history are kept after they ended, and notices.
         log_format: "console" or "json".
         log_level: "debug", "info", "warning" or "error".
         admin_token: Needed for everything but hooks and health once ``host`` is not loopback.
@@ -45,6 +47,8 @@ class Settings:
     deliver_threads: int = 4
     poll: float = 2.0
     watch: float = 60.0
+    retention_days: int = 30
+    history_days: int = 400
     log_format: str = "console"
     log_level: str = "info"
     admin_token: str = ""
@@ -71,6 +75,8 @@ _RANGES = {
     "deliver_threads": (1, 64),
     "poll": (0.01, 60.0),
     "watch": (0.1, 3600.0),
+    "retention_days": (7, 3650),
+    "history_days": (30, 36_500),
 }
 
 

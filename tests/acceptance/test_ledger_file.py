@@ -73,7 +73,8 @@ def test_a_ledger_that_is_damaged_keeps_the_worker_from_starting(page: SandboxSe
     run = [sys.executable, "-m", "worker", "run", "--rules", str(rules), "--ledger", f"sqlite:///{ledger}"]
     ended = subprocess.run(run, capture_output=True, text=True, timeout=30, env={**os.environ, **SECRETS})
     assert ended.returncode == 2
-    assert f"{ledger}: the ledger is corrupt: " in ended.stderr
+    assert ended.stderr.startswith(f"{ledger}: the ledger ")
+    assert "restore a backup" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ledger.read_bytes() == bytes(damaged)
 

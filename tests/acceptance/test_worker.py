@@ -13,15 +13,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.fakes.ledger_rows import entry, event, record_all
+from tests.fakes.ledger_rows import signal as signal_of
 from tests.processes import SECRETS, alert, notification, post, until, worker, write_rules
+from worker.bootstrap import utc_now
 from worker.bootstrap import worker as pipeline
+from worker.core.model import Status
 from worker.ledger import open_ledger
+from worker.ports import Commit, Handled, Recorded
 from worker.sandbox import SandboxServer
 from worker.sandbox.faults import hang, slow
 from worker.settings import Settings
@@ -149,6 +155,28 @@ def test_what_was_accepted_just_before_sigterm_is_not_lost(page: SandboxServer, 
             assert post(run.url, notification(alert(f"A{n}", "checkout", "warning", "firing"))).status_code == 202
         assert run.terminate() == 0
     assert known(ledger)["inbounds"] == 20
+
+
+# -- how it forgets
+
+
+def test_what_is_old_goes_while_it_runs_and_what_is_needed_stays(page: SandboxServer, tmp_path: Path) -> None:
+    rules, ledger = write_rules(tmp_path / "rules", page.url), tmp_path / "ledger.db"
+    now = utc_now()
+    filled = open_ledger(f"sqlite:///{ledger}", clock=utc_now)
+    entries = [entry(inbound=replace(entry().inbound, received_at=now - timedelta(days=age))) for age in (31, 29)]
+    seqs = [answer.seq for answer in record_all(filled, entries) if isinstance(answer, Recorded)]
+    firing = replace(signal_of("firing"), since=now - timedelta(days=900), stamp=now - timedelta(days=900))
+    fresh = replace(firing, event=event("fresh", Status.RESOLVED), since=now - timedelta(days=29))
+    stale = replace(firing, event=event("stale", Status.RESOLVED))
+    filled.commit(Commit(now=now, handled=[Handled(seq=seq) for seq in seqs], signals=[firing, fresh, stale]))
+    filled.close()
+    with started(rules, ledger) as whole:
+        until(lambda: whole.ledger.totals()["inbounds"] == 1, "the old inbound gone")
+        names = [("am", key) for key in ("firing", "fresh", "stale")]
+        until(lambda: whole.ledger.signals(names).keys() == {*names[:2]}, "the old tombstone gone")
+        until(lambda: b"statusbridge_rows_removed_total 2.0" in whole.meter.exposition(), "how many")
+        assert whole.alive() == {}
 
 
 # -- how it says no

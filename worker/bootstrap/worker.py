@@ -48,6 +48,9 @@ MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
 
 DIRECTORY_RETRY = timedelta(seconds=30)
+PRUNE_EVERY_S = 3600.0
+TOMBSTONE = timedelta(days=30)
+"""So long at least a signal is remembered after it was resolved, so that a late word of it opens nothing."""
 
 
 class PageDirectory:
@@ -199,6 +202,7 @@ class Worker:
             Loop(f"observe-{page}", partial(self._timed("observe", self._observe.run_once), page), poll)
             for page in self._channels
         ]
+        self._pruning = Loop("retention", Courtesy(partial(self._prune, clock), self._arrived), PRUNE_EVERY_S)
         self._asking = Loop("pages", self._ask_pages, DIRECTORY_RETRY.total_seconds())
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
@@ -236,7 +240,19 @@ class Worker:
 
     @property
     def _loops(self) -> Sequence[Loop]:
-        return (self._reacting, *self._delivering, *self._observing, self._asking)
+        return (self._reacting, *self._delivering, *self._observing, self._asking, self._pruning)
+
+    def _prune(self, clock: Clock, limit: int) -> int:
+        """Remove what is old, a few rows at once."""
+        now, kept = clock(), timedelta(days=self.settings.retention_days)
+        removed = self.ledger.prune(
+            inbounds_before=now - kept,
+            signals_before=now - max(kept, TOMBSTONE),
+            ended_before=now - timedelta(days=self.settings.history_days),
+            limit=limit,
+        )
+        self.meter.count("rows_removed", by=removed)
+        return removed
 
     def _ask_pages(self) -> None:
         """Resolve the pages that could not be resolved so far, also while nothing is to be delivered."""

@@ -18,6 +18,7 @@ from worker.ledger.inbox import Inbox
 from worker.ledger.outbox import Outbox
 from worker.ledger.postgres import PostgresDatabase
 from worker.ledger.queries import Queries
+from worker.ledger.retention import Retention
 from worker.ledger.sqlite import SqliteDatabase
 from worker.ledger.statements import insert_new, run_many
 from worker.ledger.switches import Switches
@@ -26,10 +27,10 @@ from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries):
+class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Retention):
     """
-    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``
-    and ``Queries``.
+    Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``,
+    ``Queries`` and ``Retention``.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.

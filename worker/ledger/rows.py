@@ -112,6 +112,7 @@ def signal_values(signal: Signal) -> Values:
         "key": signal.event.key,
         "scope": signal.event.scope,
         "firing": signal.firing,
+        "heard_at": max(signal.since, signal.stamp),
         "version": signal.version + 1,
         "body": SIGNALS.write(signal),
     }
@@ -131,6 +132,7 @@ def episode_values(episode: Episode) -> Values:
         "page": episode.page,
         "number": episode.number,
         "phase": episode.phase.value,
+        "ended_at": episode.ended_at,
         "wake_at": episode.wake_at,
         "version": episode.version + 1,
         "body": EPISODES.write(episode),

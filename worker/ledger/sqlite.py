@@ -233,6 +233,8 @@ def _opening(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(f"{path}: the ledger cannot be opened: {error.strerror}; {_way_out(path)}") from error
+    except UnicodeDecodeError as error:  # in the names of tables, or what SQLite says of them
+        raise ConfigError(f"{path}: the ledger is corrupt: {error.reason}; {_way_out(path)}") from error
     except DBAPIError as error:
         if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _WRONG_FILE:
             raise LedgerUnavailable(f"{path}: the ledger cannot be opened now: {error.orig}") from error

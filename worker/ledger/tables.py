@@ -72,15 +72,16 @@ class EventRow(Row, table=True):
 
 
 class SignalRow(Row, table=True):
-    """The newest that is known of an upstream thing."""
+    """The newest that is known of an upstream thing. ``heard_at``: when something new was last heard of it."""
 
     __tablename__ = "signal"
-    __table_args__ = (Index(None, "source", "scope", "firing"), Index(None, "firing"))
+    __table_args__ = (Index(None, "source", "scope", "firing"), Index(None, "firing", "heard_at"))
 
     source: str = Field(sa_type=Name, primary_key=True)
     key: str = Field(sa_type=Name, primary_key=True)
     scope: str = Field(sa_type=Name)
     firing: bool
+    heard_at: datetime = Field(sa_type=Utc)
     version: int
     body: str = Field(sa_type=Text)
 
@@ -94,6 +95,7 @@ class EpisodeRow(Row, table=True):
         Index(None, "rule_id", "number"),
         Index(None, "phase", "rule_id", "page"),
         Index(None, "wake_at"),
+        Index(None, "ended_at"),
     )
 
     id: str = Field(sa_type=Words, primary_key=True)
@@ -102,6 +104,7 @@ class EpisodeRow(Row, table=True):
     page: str = Field(sa_type=Words)
     number: int
     phase: str = Field(sa_type=Words)
+    ended_at: datetime | None = Field(sa_type=Utc, nullable=True)
     wake_at: datetime | None = Field(sa_type=Utc, nullable=True)
     version: int
     body: str = Field(sa_type=Text)

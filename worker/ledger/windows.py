@@ -16,6 +16,7 @@ from worker.ledger.rows import AnyRow, window_of
 from worker.ledger.tables import WINDOW
 
 LIVE = [phase.value for phase in WindowPhase if phase.live]
+ENDED_WINDOWS = [phase.value for phase in WindowPhase if not phase.live]
 
 
 class Windows(Part):

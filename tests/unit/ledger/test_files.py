@@ -124,8 +124,8 @@ class TestDamage:
     def test_a_damaged_file_is_refused_at_the_start_and_left_as_it_is(self, path: Path) -> None:
         sound = self.filled(path)
         damaged = bytearray(sound)
-        middle = len(sound) // 4096 // 2 * 4096
-        damaged[middle : middle + 40] = b"\xff" * 40
+        for page in range(len(sound) // 8192 * 4096, len(sound), 4096):
+            damaged[page : page + 40] = b"\xff" * 40
         path.write_bytes(damaged)
         with pytest.raises(ConfigError, match=r"ledger.db: the ledger is corrupt: .*restore a backup.*left as it is"):
             open_ledger(f"sqlite:///{path}", clock=lambda: NOW)

@@ -385,6 +385,7 @@ WHOLE_TABLES_READ = {
     "flags": {"SCAN flag"},  # a few rows, if any
     "history": {"SCAN action"},  # in order of time, up to the limit
     "notices": {"SCAN notice"},  # in order of time, up to the limit
+    "prune": {"SCAN inbound", "SCAN notice"},  # the same
 }
 
 
@@ -435,6 +436,7 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
         "story": lambda: ledger.story("rule#1"),
         "totals": ledger.totals,
         "notices": ledger.notices,
+        "prune": lambda: ledger.prune(inbounds_before=NOW, signals_before=NOW, ended_before=NOW),
         "record": lambda: record(ledger, "a", "b", "a"),
         "commit": lambda: ledger.commit(
             Commit(now=NOW, wakes=[("rule", "page")], episodes=[episode(1, one, version=1)], actions=[action()])

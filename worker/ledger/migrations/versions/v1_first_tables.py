@@ -57,11 +57,13 @@ def upgrade() -> None:
         sa.Column("page", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("phase", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("wake_at", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_episode"),
     )
+    op.create_index("ix_episode_ended_at", "episode", ["ended_at"])
     op.create_index("ix_episode_key_number", "episode", ["key", "number"])
     op.create_index("ix_episode_phase_rule_id_page", "episode", ["phase", "rule_id", "page"])
     op.create_index("ix_episode_rule_id_number", "episode", ["rule_id", "number"])
@@ -137,11 +139,12 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("firing", sa.Boolean(), nullable=False),
+        sa.Column("heard_at", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("source", "key", name="pk_signal"),
     )
-    op.create_index("ix_signal_firing", "signal", ["firing"])
+    op.create_index("ix_signal_firing_heard_at", "signal", ["firing", "heard_at"])
     op.create_index("ix_signal_source_scope_firing", "signal", ["source", "scope", "firing"])
     op.create_table(
         "maintenance",
