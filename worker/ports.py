@@ -17,6 +17,7 @@ from worker.core.model import (
     Action,
     ActionKind,
     Attempt,
+    Beat,
     Directory,
     Episode,
     Event,
@@ -237,6 +238,7 @@ class Commit:
         wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on; a rule id
             of "" is any.
         flags: Set, or taken away.
+        beats: Of the canaries that were heard or looked at; the newest word wins.
         now: The time of the commit.
     """
 
@@ -252,6 +254,7 @@ class Commit:
     notices: Sequence[Notice] = ()
     wakes: Sequence[tuple[str, str]] = ()
     flags: Sequence[Flag] = ()
+    beats: Sequence[Beat] = ()
     revisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -319,6 +322,10 @@ class Episodes(Protocol):
 
     def next_wake(self) -> datetime | None:
         """Give the earliest ``wake_at``."""
+        ...
+
+    def beats(self) -> Mapping[str, Beat]:
+        """Give what is known of the canaries, by source."""
         ...
 
     def live(self, rule_ids: Collection[str], page: str) -> bool:

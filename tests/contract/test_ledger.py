@@ -33,6 +33,7 @@ from worker.core.model import (
     ActionState,
     Attempt,
     BackfillStep,
+    Beat,
     ComponentStatus,
     Content,
     Flag,
@@ -909,6 +910,16 @@ class TestQueries:
             "#": None,
             "rule#x": None,
         }
+
+    def test_what_is_known_of_canaries_is_kept_by_source_the_newest_word(self, ledger: AnyLedger) -> None:
+        first = Beat(source="alerts", heard_at=NOW, firing=True, since=NOW)
+        second = replace(first, heard_at=NOW + MINUTE, firing=False, told=True)
+        never = Beat(source="other", heard_at=NOW)
+        commit(ledger, beats=[first, never])
+        assert ledger.beats() == {"alerts": first, "other": never}
+        commit(ledger, beats=[second])
+        assert ledger.beats() == {"alerts": second, "other": never}
+        assert not ledger.flags(PAUSE)
 
     def test_totals_name_everything_even_what_never_was(self, ledger: AnyLedger) -> None:
         names = {"inbounds", "inbounds_pending", "inbounds_parked", "inbounds_unparsed", "events", "signals_firing"}

@@ -18,6 +18,7 @@ from worker.core.documents import Path
 from worker.core.model import ComponentStatus, IncidentStatus, Post, digest
 from worker.core.ruleset import (
     ApproveConfig,
+    Canary,
     Driver,
     EventWindowPlan,
     Impact,
@@ -50,7 +51,7 @@ from worker.core.spec.maintenance import (
 from worker.core.spec.matches import Match, MatchSpec
 from worker.core.spec.plans import ApproveSpec, ChosenComponent, IncidentSpec, KeepaliveSpec, RelaySpec
 from worker.core.spec.scalars import CelSpec, Strict
-from worker.core.spec.sources import EventSpec
+from worker.core.spec.sources import CanarySpec, EventSpec
 from worker.core.templates import compile_template
 from worker.errors import ConfigError
 
@@ -203,6 +204,11 @@ _OPS: Mapping[str, MatchOp] = {
 def compile_match(match: Match, compiler: Compiler, loc: Path) -> tuple[Matcher, ...]:
     """Make the lines of a ``match``."""
     return tuple(_matcher(name, value, compiler, (*loc, name)) for name, value in match.items())
+
+
+def compile_canary(canary: CanarySpec, compiler: Compiler, loc: Path) -> Canary:
+    """Make the canary of a source."""
+    return Canary(matchers=compile_match(canary.match, compiler, (*loc, "match")), within=canary.within)
 
 
 def _matcher(name: str, value: MatchSpec, compiler: Compiler, loc: Path) -> Matcher:

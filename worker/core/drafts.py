@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from worker.core import membership
 from worker.core.actions import Working
@@ -48,6 +48,9 @@ class Tick:
 Stimulus = Heard | Tick | Outcome | Observed
 
 
+EVER = datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """
@@ -61,7 +64,7 @@ class Context:
         names: Our component names to what the public calls them.
         yielding: Whether an episode of a rule that this one yields to is live; the rule's id, or "".
         muted: Our names of the components under maintenance, and until when, grace included.
-        canary_well: Whether a resolve of the sources may be believed.
+        canaries: The sources that have a canary, and since when it is well; None: it is not.
     """
 
     rule: Rule | None
@@ -71,7 +74,7 @@ class Context:
     names: Mapping[str, str] = field(default_factory=dict)
     yielding: str = ""
     muted: Mapping[str, datetime] = field(default_factory=dict)
-    canary_well: bool = True
+    canaries: Mapping[str, datetime | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,13 @@ class Draft(Working[Episode]):
     def episode(self) -> Episode:
         """As it is by now."""
         return self.subject
+
+    def believed_since(self) -> datetime | None:
+        """Since when it may be believed that members are resolved; None: it may not."""
+        sources = {member.signal.event.source for member in self.episode.members.values()}
+        sinces = [self.context.canaries[source] for source in sources if source in self.context.canaries]
+        known = [since for since in sinces if since is not None]
+        return max(known, default=EVER) if len(known) == len(sinces) else None
 
     @property
     def revision(self) -> str:

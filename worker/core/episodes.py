@@ -31,6 +31,9 @@ from worker.core.model import (
 from worker.core.ruleset import IncidentPlan, RelayPlan, TooShort
 from worker.core.words import Standing, counts
 
+DISBELIEF = timedelta(minutes=1)
+"""How soon it is asked again whether a canary is well."""
+
 NOTHING = Verdict(episode=None, changed=False)
 
 
@@ -262,6 +265,8 @@ def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | 
             return None
     elif post is not Post.REOPEN and (later := _gap(draft, plan)):
         return later
+    if post is Post.IMPROVE and draft.believed_since() is None:
+        return draft.now + DISBELIEF
     posts.update(draft, plan, standing, post, IncidentStatus.INVESTIGATING)
     return None
 
@@ -295,13 +300,16 @@ def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         draft.say("fires again during quiet")
         _open(draft, plan, standing)
         return
-    ends = since + plan.quiet
+    believed = draft.believed_since()
+    if believed is None:
+        draft.wake(draft.now + DISBELIEF)
+        return
+    ends = max(since, believed) + plan.quiet
     if draft.in_flight:
         draft.wake(max(ends, draft.now + timedelta(minutes=1)))
     elif draft.now < ends:
-        draft.wake(ends, _monitoring(draft, plan, standing))
-    elif not draft.context.canary_well:
-        draft.wake(draft.now + timedelta(minutes=1))
+        # A monitoring that is just back has not looked yet: nothing is said before quiet is over.
+        draft.wake(ends, _monitoring(draft, plan, standing) if believed <= since else None)
     else:
         _resolve(draft, plan, standing)
 

@@ -326,6 +326,25 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """
+    What is known of the canary of a source.
+
+    Args:
+        heard_at: When it was last heard, or when it was first waited for.
+        firing: What it said then; None: it was never heard.
+        since: Since when it fires without having been silent for too long.
+        told: The team knows that it is gone.
+    """
+
+    source: str
+    heard_at: datetime
+    firing: bool | None = None
+    since: datetime | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """
     A signal's part in an episode.

@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, ClassVar, TypeAlias
 
+from worker.core.canary import heard, well_since
 from worker.core.drafts import Context
-from worker.core.matching import RuleIndex, Verdict
+from worker.core.matching import RuleIndex, Verdict, fits
 from worker.core.model import (
+    Beat,
     Episode,
     Event,
     Origin,
     Phase,
     PublishMode,
     Signal,
+    Status,
     Window,
     episode_key,
 )
 from worker.core.ruleset import EventWindowPlan, IncidentPlan, Rule, RuleSet, WindowEntry
 from worker.core.window_drafts import WindowContext
 from worker.core.windows import muted
-from worker.errors import ConfigError
+from worker.errors import ConfigError, EvaluationFailed
 
 Revision: TypeAlias = Callable[[str], Mapping[str, Any] | None]
 Firing: TypeAlias = Callable[[Collection[str]], Sequence[Signal]]
@@ -52,6 +56,7 @@ class RuleBook:
         self.index = RuleIndex(rules.rules)
         self._compile = compile_rule
         self._compile_entry = compile_entry
+        self.canaries = {name: source.canary for name, source in rules.sources.items() if source.canary is not None}
         self._by_identity = {rule.identity: rule for rule in rules.rules}
         self._by_hash = {rule.hash: rule for rule in rules.rules}
         self._identities = {rule.id: rule.identity for rule in rules.rules}
@@ -177,9 +182,18 @@ class RuleBook:
         rule: Rule | None,
         page: str,
         yielding: Callable[[tuple[str, ...], str], bool],
-        muting: Iterable[Window] = (),
+        muting: Iterable[Window],
+        beats: Callable[[], Mapping[str, Beat]],
+        now: datetime,
     ) -> Context:
-        """Collect what decide may know about a rule and a page; *muting*: the windows that mute, of whatever page."""
+        """
+        Collect what decide may know about a rule and a page.
+
+        Args:
+            muting: The windows that mute, of whatever page.
+            beats: Gives what is known of the canaries, by source; asked only where there are any.
+            now: Aware, UTC.
+        """
         config = self.rules.pages.get(page)
         ceiling = config.publish if config else PublishMode.AUTO
         if rule is None or isinstance(rule.plan, EventWindowPlan):
@@ -193,4 +207,21 @@ class RuleBook:
             names=self._names.get(page, {}),
             yielding=", ".join(yields) if yields and yielding(yields, page) else "",
             muted=muted(muting, page),
+            canaries=self._canaries_well(beats(), now) if self.canaries else {},
         )
+
+    def _canaries_well(self, beats: Mapping[str, Beat], now: datetime) -> Mapping[str, datetime | None]:
+        return {name: well_since(beats.get(name), canary.within, now) for name, canary in self.canaries.items()}
+
+    def heard(self, event: Event, at: datetime, beats: Mapping[str, Beat]) -> Beat | None:
+        """Take note of an event that is about the canary of its source; None: it is not."""
+        canary = self.canaries.get(event.source)
+        if canary is None or event.status is Status.INFO:
+            return None
+        try:
+            if not fits((), canary.matchers, event):
+                return None
+        except EvaluationFailed:
+            return None  # a canary that cannot be made out is not heard, and told as gone
+        firing = event.status is Status.FIRING
+        return heard(beats.get(event.source), event.source, firing=firing, at=at, within=canary.within)

@@ -14,6 +14,7 @@ from worker.core.checking import Checker, Known, SourceFacts, find, names_in
 from worker.core.compiling import (
     Compiler,
     Spec,
+    compile_canary,
     compile_entry,
     compile_mapping,
     compile_match,
@@ -150,17 +151,14 @@ class _Loader:
         if source is None:
             return None
         advice.advise_source(entry, source, self._report)
-        advice.advise_of_what_is_to_come("source", entry, self._report)
         compiler, spec = Compiler(self._tell(entry)), spec_of(source)
-        if source.canary is not None:
-            compile_match(source.canary.match, compiler, ("canary", "match"))
         config = SourceConfig(
             name=name,
             kind=source.kind,
             auth=_auth(source, entry),
             mapping=compile_mapping(source.event, compiler, ("event",), _items(entry)) if source.event else None,
             place=entry.place,
-            extra={"canary": spec["canary"]} if source.canary is not None else {},
+            canary=compile_canary(source.canary, compiler, ("canary",)) if source.canary else None,
         )
         return config, spec
 

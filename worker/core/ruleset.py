@@ -142,18 +142,6 @@ class JsonMapping:
     fields: Mapping[str, Program]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceConfig:
-    """A configured source. ``extra``: keys for parts that are built on this one, as read (``canary``)."""
-
-    name: str
-    kind: str
-    auth: AuthConfig
-    mapping: JsonMapping | None = None
-    place: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
 class MatchOp(StrEnum):
     """How a matcher compares; every operand is text."""
 
@@ -387,6 +375,26 @@ class EventWindowPlan(WindowPlan):
     starts: Program | None
     ends: Program | None
     duration: timedelta | Program | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """A signal that always fires; its source is not well while it does not, or is silent for longer than ``within``."""
+
+    matchers: tuple[Matcher, ...]
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """A configured source."""
+
+    name: str
+    kind: str
+    auth: AuthConfig
+    mapping: JsonMapping | None = None
+    canary: Canary | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ from worker.ledger.rows import (
     Values,
     action_values,
     attempt_values,
+    beat_values,
     decision_values,
     episode_values,
     event_values,
@@ -125,6 +126,7 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     run_many(connection, _FLAGS, (flag_values(flag) for flag in commit.flags if flag.value is not None))
     gone = (flag for flag in commit.flags if flag.value is None)
     run_many(connection, _NO_FLAG, ({"at_page": flag.page, "at_name": flag.name} for flag in gone))
+    run_many(connection, _FLAGS, map(beat_values, commit.beats))
     run_many(
         connection,
         _WAKE,

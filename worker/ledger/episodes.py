@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from worker.core.model import Episode, Phase, Signal, SignalId
+from worker.core.model import Beat, Episode, Phase, Signal, SignalId
 from worker.ledger.aggregates import actions_of, having, members_of, newest
 from worker.ledger.database import Part
-from worker.ledger.rows import AnyRow, episode_of, signal_of
+from worker.ledger.rows import CANARY, AnyRow, beat_of, episode_of, signal_of
 from worker.ledger.statements import chunks, one_of
-from worker.ledger.tables import EPISODE, REVISION, SIGNAL
+from worker.ledger.tables import EPISODE, FLAG, REVISION, SIGNAL
 
 LIVE = [phase.value for phase in Phase if phase.live]
 
@@ -83,6 +83,12 @@ class Episodes(Part):
         with self._database.read() as connection:
             earliest: datetime | None = connection.scalar(select(func.min(EPISODE.c.wake_at)))
         return earliest
+
+    def beats(self) -> Mapping[str, Beat]:
+        """Give what is known of the canaries, by source."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(FLAG).where(FLAG.c.name.startswith(CANARY)))
+            return {beat.source: beat for beat in map(beat_of, rows)}
 
     def live(self, rule_ids: Collection[str], page: str) -> bool:
         """Say whether any of the rules has a live episode on the page."""

@@ -18,6 +18,7 @@ from worker.core.model import (
     ActionKind,
     ActionState,
     Attempt,
+    Beat,
     Episode,
     Event,
     Flag,
@@ -41,9 +42,13 @@ SIGNALS = Form(Signal, without=("version",))
 EPISODES = Form(Episode, without=("members", "actions", "wake_at", "version"))
 WINDOWS = Form(Window, without=("members", "actions", "wake_at", "version"))
 ACTIONS = Form(Action, without=("not_before",))
+BEATS = Form(Beat, without=("source", "heard_at"))
 ATTEMPTS = Form(Attempt, without=("action_id", "number", "body"))
 
 PENDING, DONE, PARKED = "pending", "done", "parked"
+
+CANARY = "canary "
+"""How the name of a flag begins that keeps what is known of the canary of a source."""
 
 _URGENT = frozenset({ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.COMPLETE_MAINTENANCE})
 
@@ -262,3 +267,13 @@ def flag_of(row: AnyRow) -> Flag:
 def notice_of(row: AnyRow) -> Notice:
     """Give the message."""
     return Notice(code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity))
+
+
+def beat_values(beat: Beat) -> Values:
+    """A canary is of no page."""
+    return {"page": "", "name": CANARY + beat.source, "at": beat.heard_at, "value": BEATS.write(beat)}
+
+
+def beat_of(row: AnyRow) -> Beat:
+    """Give what is known of a canary."""
+    return BEATS.read(row.value, source=row.name.removeprefix(CANARY), heard_at=row.at)

@@ -22,6 +22,7 @@ from worker.core.model import (
     ActionKind,
     ActionState,
     Attempt,
+    Beat,
     Episode,
     Flag,
     Inbound,
@@ -72,6 +73,7 @@ class MemoryLedger:
         self._attempts: dict[str, dict[int, Attempt]] = {}
         self._heard: list[tuple[datetime, datetime, Heard]] = []
         self._decisions: list[Decision] = []
+        self._beats: dict[str, Beat] = {}
         self._notices: list[tuple[datetime, Notice]] = []
         self._revisions: dict[str, Mapping[str, Any]] = {}
         self._flags: dict[tuple[str, str], Flag] = {}
@@ -157,6 +159,7 @@ class MemoryLedger:
             kept = self._inbounds.get(heard.inbound_seq)
             self._heard.append((kept.inbound.received_at if kept else commit.now, commit.now, heard))
         self._decisions += commit.decisions
+        self._beats.update((beat.source, beat) for beat in commit.beats)
         self._notices += [(commit.now, notice) for notice in commit.notices]
         for flag in commit.flags:
             self._flags.pop((flag.name, flag.page), None)
@@ -247,6 +250,10 @@ class MemoryLedger:
     def next_wake(self) -> datetime | None:
         with self._lock:
             return min(self._waking.values(), default=None)
+
+    def beats(self) -> Mapping[str, Beat]:
+        with self._lock:
+            return dict(self._beats)
 
     def live(self, rule_ids: Collection[str], page: str) -> bool:
         with self._lock:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from worker.core import drafts, windows
 from worker.core.actions import FAULT_PAUSE
+from worker.core.canary import watched
 from worker.core.episodes import decide
 from worker.core.model import Episode, Notice, Severity, Window
 from worker.core.rulebook import RuleBook
@@ -19,6 +20,7 @@ from worker.core.upcoming import Step, steps
 from worker.core.window_drafts import Tick
 from worker.errors import Conflict, LedgerUnavailable
 from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter, Windows
+from worker.steps._surroundings import context_of
 
 CAUSE = "the clock"
 REPLAN = timedelta(minutes=1)
@@ -63,7 +65,7 @@ class Advance:
             LedgerUnavailable: The ledger cannot be read or written now.
         """
         now, book = self._clock(), self._book()
-        moved = self._plan(book, now)
+        moved = self._plan(book, now) + self._watch_canaries(book, now)
         for window in self._windows.due_windows(now, limit):
             step = Step(window=window, stimulus=Tick(cause=CAUSE))
             moved += self._commit(window, lambda step=step: move(book, self._episodes, step, now), now)  # type: ignore[misc]
@@ -81,6 +83,15 @@ class Advance:
         moved = sum(self._commit(s.window, lambda s=s: move(book, self._episodes, s, now), now) for s in due)  # type: ignore[misc]
         self._planned = (book.rules.hash, now)
         return moved
+
+    def _watch_canaries(self, book: RuleBook, now: datetime) -> int:
+        beats = self._episodes.beats() if book.canaries else {}
+        looks = {name: watched(beats.get(name), name, each.within, now) for name, each in book.canaries.items()}
+        changed = [beat for name, (beat, _) in looks.items() if beat != beats.get(name)]
+        if changed:
+            notices = [notice for _, notice in looks.values() if notice is not None]
+            self._committer.commit(Commit(now=now, beats=changed, notices=notices))
+        return 0  # nothing follows from it at once
 
     def _commit(self, subject: Episode | Window, decided: Callable[[], Commit], now: datetime) -> bool:
         try:
@@ -123,8 +134,7 @@ def move(book: RuleBook, episodes: Episodes, step: Step, now: datetime) -> Commi
 
 def tick(book: RuleBook, episodes: Episodes, maintenance: Windows, episode: Episode, now: datetime) -> Commit:
     """Decide what time does to one episode."""
-    rule = book.followed_by(episode, episodes.revision)
-    context = book.context(rule, episode.page, episodes.live, maintenance.muting(now))
+    context = context_of(book, episode, episodes, maintenance, now)
     verdict = decide(episode, drafts.Tick(cause=CAUSE), context, now)
     after = verdict.episode or episode
     return Commit(

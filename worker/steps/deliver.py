@@ -51,6 +51,7 @@ from worker.ports import (
     Provider,
     Windows,
 )
+from worker.steps._surroundings import context_of
 
 LEASE = timedelta(seconds=90)
 """Longer than a read and a write may take together; after it another worker may look at the action."""
@@ -410,8 +411,7 @@ class Deliver:
 
     def _episode(self, episode: Episode, outcome: Outcome, now: datetime) -> tuple[Verdict, Commit]:
         book = self._book()
-        rule = book.followed_by(episode, self._episodes.revision)
-        context = book.context(rule, episode.page, self._episodes.live, self._windows.muting(now))
+        context = context_of(book, episode, self._episodes, self._windows, now)
         verdict = decide(episode, outcome, context, now)
         after = verdict.episode or episode
         wakes, revisions = book.woken(episode, after), book.revision(after.rule_hash)

@@ -16,6 +16,7 @@ from worker.core.model import ActionKind, Episode
 from worker.core.rulebook import RuleBook
 from worker.errors import Conflict, ProviderUnavailable
 from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Decision, Episodes, Footprints, Meter, Windows
+from worker.steps._surroundings import context_of
 
 CAUSE = "the page"
 HEARD_OF = timedelta(seconds=5)
@@ -111,8 +112,7 @@ class Observe:
 
     def _decided(self, episode: Episode, seen: Observed) -> Commit | None:
         now, book = self._clock(), self._book()
-        rule = book.followed_by(episode, self._episodes.revision)
-        context = book.context(rule, episode.page, self._episodes.live, self._windows.muting(now))
+        context = context_of(book, episode, self._episodes, self._windows, now)
         verdict = decide(episode, seen, context, now)
         after = verdict.episode
         if after is None or not verdict.changed:

@@ -22,6 +22,7 @@ from worker.core.membership import Heard as HeardStatements
 from worker.core.membership import Item
 from worker.core.model import (
     Action,
+    Beat,
     Episode,
     Event,
     Inbound,
@@ -197,6 +198,8 @@ class Fold:
     _decisions: list[Decision] = field(default_factory=list)
     _notices: list[Notice] = field(default_factory=list)
     _wakes: set[tuple[str, str]] = field(default_factory=set)
+    _known_beats: Mapping[str, Beat] | None = None
+    _new_beats: dict[str, Beat] = field(default_factory=dict)
     _revisions: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def take(self, batch: Sequence[tuple[Inbound, Sequence[Statement] | PayloadNotUnderstood]]) -> None:
@@ -222,6 +225,7 @@ class Fold:
             decisions=self._decisions,
             notices=self._notices,
             wakes=sorted(self._wakes),
+            beats=list(self._new_beats.values()),
             revisions=self._revisions,
         )
 
@@ -278,6 +282,7 @@ class Fold:
         items: dict[str, list[Item]] = {}
         faults = [*unread]
         for position, event in enumerate(events):
+            self._listen(inbound, event)
             changes = self._settle(inbound, event)
             matches = self._matches.get((inbound.seq, position), [])
             if changes and changes[0][1] is Change.NEWS:
@@ -302,6 +307,18 @@ class Fold:
     def _precedence(self, line: _Line) -> tuple[bool, int]:
         """Those that mute, or that others yield to, come first, so that what came together is known together."""
         return (not line.of_windows, self.book.rank(line.rule_identity))
+
+    def _listen(self, inbound: Inbound, event: Event) -> None:
+        if event.source in self.book.canaries:
+            beat = self.book.heard(event, inbound.received_at, self._beats())
+            if beat is not None:
+                self._new_beats[event.source] = beat
+
+    def _beats(self) -> Mapping[str, Beat]:
+        """As the ledger's, and with what was heard in this batch."""
+        if self._known_beats is None:
+            self._known_beats = self.ledger.beats()
+        return {**self._known_beats, **self._new_beats}
 
     def _settle(self, inbound: Inbound, event: Event) -> list[tuple[Signal, Change]]:
         if event.whole_scope:
@@ -354,7 +371,7 @@ class Fold:
         rule = self.book.followed_by(line.episode, self.ledger.revision) if line.episode else None
         if line.episode is None or not line.episode.phase.live:
             rule = self.book.current(line.rule_identity) or rule
-        context = self.book.context(rule, line.page, self._live, self.muting)
+        context = self.book.context(rule, line.page, self._live, self.muting, self._beats, self.now)
         heard = HeardStatements(items=items, cause=cause)
         verdict = decide(line.episode, heard, context, self.now, key=line.key, group=line.group)
         self._accept(line, verdict, cause)

@@ -213,9 +213,9 @@ def test_the_context_names_whom_a_rule_yields_to_only_while_they_are_live() -> N
         asked.append((identities, page))
         return True
 
-    assert now.context(now.current("a"), "main", live).yielding == "b, c"
-    assert now.context(now.current("a"), "main", lambda *_: False).yielding == ""
-    assert now.context(now.current("d"), "main", live).yielding == ""
+    assert now.context(now.current("a"), "main", live, (), dict, START).yielding == "b, c"
+    assert now.context(now.current("a"), "main", lambda *_: False, (), dict, START).yielding == ""
+    assert now.context(now.current("d"), "main", live, (), dict, START).yielding == ""
     assert asked == [(("b", "c"), "main")], "who yields to nobody asks nobody"
 
 
@@ -228,24 +228,24 @@ MODES = (PublishMode.AUTO, PublishMode.APPROVE, PublishMode.SHADOW)
 @pytest.mark.parametrize("own", MODES)
 def test_a_page_is_a_ceiling_over_all_its_rules(page: PublishMode, own: PublishMode) -> None:
     now = book(rule("a", publish=own.value), publish=page.value)
-    context = now.context(now.current("a"), "main", lambda *_: False)
+    context = now.context(now.current("a"), "main", lambda *_: False, (), dict, START)
     assert context.publish is max(page, own, key=MODES.index)
 
 
 def test_the_context_holds_the_page_and_its_public_names() -> None:
     now = book(rule("a"))
-    context = now.context(now.current("a"), "main", lambda *_: False)
+    context = now.context(now.current("a"), "main", lambda *_: False, (), dict, START)
     assert (context.page, context.page_name) == ("main", "Acme Status")
     assert dict(context.names) == {"checkout": "Checkout API", "eu": "Europe"}
     assert context.rule is now.current("a")
 
 
 def test_without_a_rule_there_is_nothing_to_know() -> None:
-    context = book(rule("a")).context(None, "main", lambda *_: True)
+    context = book(rule("a")).context(None, "main", lambda *_: True, (), dict, START)
     assert (context.rule, context.yielding) == (None, "")
 
 
 def test_a_page_that_is_not_configured_any_more_leaves_its_name() -> None:
     now = book(rule("a"))
-    context = now.context(now.current("a"), "gone", lambda *_: False)
+    context = now.context(now.current("a"), "gone", lambda *_: False, (), dict, START)
     assert (context.page, context.page_name, dict(context.names)) == ("gone", "gone", {})

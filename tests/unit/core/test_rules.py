@@ -148,7 +148,6 @@ def test_the_whole_format_loads_without_a_problem() -> None:
     assert {warning.split("`")[1] for warning in rules.warnings} == {
         "limits",
         "adopt_maintenance",
-        "canary",
         "incident.approve.deadline",
         "notices",
     }
@@ -199,7 +198,10 @@ def test_pages_and_sources_become_configurations() -> None:
         "sha256",
     )
     assert [secret.name for secret in people.auth.secrets] == ["DESK_SECRET", "DESK_SECRET_BEFORE"]
-    assert rules.sources["alerts"].extra["canary"]["within"] == "10m"
+    canary = rules.sources["alerts"].canary
+    assert canary is not None
+    assert canary.within == timedelta(minutes=10)
+    assert [matcher.field for matcher in canary.matchers] == ["labels.alertname"]
     assert builds.mapping is not None
     assert [name for name, _ in builds.mapping.each] == ["pipeline", "job"]
     assert {"labels.env", "annotations.log", "key", "severity_rank"} <= set(builds.mapping.fields)
