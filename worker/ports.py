@@ -99,10 +99,10 @@ class Provider(Protocol):
 
     def directory(self) -> Directory:
         """
-        Resolve the page and our component names against the service.
+        Resolve the page and our component names against the service; what it does not have is ``missing``.
 
         Raises:
-            ConfigError: A name is unknown or ambiguous; all problems at once.
+            ConfigError: The page itself is unknown or ambiguous, or the key is not taken.
             ProviderUnavailable: The service could not be read.
         """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -23,7 +24,7 @@ import pytest
 from tests.fakes.ledger_rows import entry, event, record_all
 from tests.fakes.ledger_rows import signal as signal_of
 from tests.processes import SECRETS, alert, notification, post, until, worker, write_rules
-from worker.bootstrap import utc_now
+from worker.bootstrap import pages, utc_now
 from worker.bootstrap import worker as pipeline
 from worker.core.model import Status
 from worker.ledger import open_ledger
@@ -128,7 +129,6 @@ def test_an_end_does_not_wait_for_a_page_that_never_answers_and_the_next_start_s
 def started(rules: Path, ledger: Path) -> Iterator[pipeline.Worker]:
     """Run the pipeline in this process, for what must be shortened to be tested."""
     whole = pipeline.Worker(Settings(rules=rules, ledger=f"sqlite:///{ledger}", poll=0.05), environ=SECRETS)
-    whole.resolve_pages()
     whole.start()
     try:
         yield whole
@@ -220,16 +220,6 @@ def test_a_bad_rule_set_exits_2_with_all_faults_at_their_places(page: SandboxSer
     assert "Traceback" not in said
 
 
-def test_a_component_that_the_page_does_not_have_exits_2(page: SandboxServer, tmp_path: Path) -> None:
-    rules = write_rules(tmp_path / "rules", page.url)
-    file = rules / "rules.yaml"
-    file.write_text(file.read_text().replace("Checkout API", "Chekout API"))
-    code, said = refused("--rules", str(rules), "--ledger", f"sqlite:///{tmp_path}/ledger.db", **SECRETS)
-    assert code == 2
-    assert "Chekout API" in said
-    assert known(tmp_path / "ledger.db")["inbounds"] == 0, "the ledger was let go of"
-
-
 def test_listening_for_others_without_a_token_exits_2(page: SandboxServer, tmp_path: Path) -> None:
     rules = write_rules(tmp_path / "rules", page.url)
     args = ("--rules", str(rules), "--ledger", f"sqlite:///{tmp_path}/ledger.db", "--host", "0.0.0.0")
@@ -253,6 +243,48 @@ def test_the_run_file_of_a_worker_that_was_killed_is_replaced(page: SandboxServe
         assert again.terminate() == 0
 
 
+def test_webhooks_are_taken_at_once_while_a_page_lets_us_wait_for_its_answer(
+    page: SandboxServer, tmp_path: Path
+) -> None:
+    page.faults.next("GET", "", *[hang(applied=False)] * 20)
+    with worker(write_rules(tmp_path / "rules", page.url), tmp_path / "ledger.db") as run:
+        until(lambda: page.state.requests, "the page asked")
+        assert post(run.url, storm(1)).status_code == 202
+        assert ready(run.url).json()["wrong"] == {"page main": "not resolved yet"}
+        run.kill()
+
+
+def test_a_component_that_the_page_does_not_have_costs_no_other(page: SandboxServer, tmp_path: Path) -> None:
+    rules = write_rules(tmp_path / "rules", page.url)
+    file = rules / "rules.yaml"
+    chosen = "components: {from: event.labels.service, status: degraded_performance}"
+    text = re.sub(r"components: {checkout: {.*}", chosen, file.read_text())
+    file.write_text(text.replace("checkout: Checkout API", "checkout: Old name"))
+    with worker(rules, tmp_path / "ledger.db") as run:
+        down = [alert(f"A-{service}", service, "critical", "firing") for service in ("checkout", "api", "ap")]
+        assert post(run.url, notification(*down)).status_code == 202
+        until(lambda: page.state.incidents.shelf.all(), "the other component's incident")
+        told = ready(run.url)
+        assert told.status_code == 503
+        assert "rules.yaml:" in told.json()["wrong"]["page main"]
+        until(lambda: known_parked(tmp_path / "ledger.db") == 2, "the others parked")
+        assert run.terminate() == 0
+    said = "\n".join(run.lines)
+    assert [incident.name for incident in page.state.incidents.shelf.all()] == ["Trouble with api"]
+    assert re.search(r"error.*no component `Old name`.*all others go out", said)
+    assert re.search(r"error.*the page refused open_incident.*`Old name`", said)
+    assert re.search(r"error.*the page refused open_incident.*`ap` .*did you mean `api`\?", said)
+
+
+def known_parked(ledger: Path) -> int:
+    """Look into the ledger of a worker that runs."""
+    reader = open_ledger(f"sqlite:///{ledger}", clock=utc_now, read_only=True)
+    try:
+        return reader.totals()["actions_parked"]
+    finally:
+        reader.close()
+
+
 def test_a_page_that_is_unreachable_at_the_start_keeps_it_unready_but_taking_webhooks(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -274,7 +306,7 @@ def test_a_page_that_is_unreachable_at_the_start_keeps_it_unready_but_taking_web
     ],
 )
 def test_a_page_that_comes_back_makes_it_ready(asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "DIRECTORY_RETRY", timedelta(seconds=0.1))
+    monkeypatch.setattr(pages, "AGAIN", timedelta(seconds=0.1))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     rules = write_rules(tmp_path / "rules", f"http://127.0.0.1:{port}")

@@ -38,5 +38,4 @@ if __name__ == "__main__":
     set_up_logs("console", "error")
     worker = Worker(Settings(rules=Path(rules), ledger=ledger, port=0, backlog=10_000_000), environ=os.environ)
     worker.app.rest.router.routes.append(Route("/noop", Noop(), methods=["POST"]))
-    worker.resolve_pages()
     serve(worker, lambda url: print(url, flush=True))

@@ -78,7 +78,6 @@ def main() -> None:
     armed(Ledger, killer)
     settings = Settings(rules=Path(rules), ledger=f"sqlite:///{ledger}", port=0, poll=0.2)
     worker = Worker(settings, environ=os.environ, checkpoint=killer)
-    worker.resolve_pages()
     serve(worker, lambda url: print(url, flush=True))
 
 

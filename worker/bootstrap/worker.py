@@ -4,25 +4,24 @@ The pipeline with its threads: one worker, built from settings, started and stop
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 import structlog
 
-from worker.bootstrap import all_at_once, endpoints, load_rules, providers, rule_book, utc_now
-from worker.core.model import PAUSE, ActionKind, ActionState, Directory, Episode, Inbound, Severity, Window
+from worker.bootstrap import all_at_once, endpoints, load_rules, pages, providers, rule_book, utc_now
+from worker.bootstrap.pages import PageDirectory
+from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
 from worker.core.ruleset import RuleSet
-from worker.errors import ConfigError, LedgerUnavailable, PayloadNotUnderstood, ProviderUnavailable
+from worker.errors import LedgerUnavailable, PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
-from worker.ports import Channel, Clock, Commit, Committer, Provider, Statement
+from worker.ports import Channel, Clock, Commit, Committer, Statement
 from worker.scheduler import AlarmClock, Courtesy, Loop, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
@@ -47,62 +46,9 @@ PATIENCE_S = 1.0
 MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
 
-DIRECTORY_RETRY = timedelta(seconds=30)
 PRUNE_EVERY_S = 3600.0
 TOMBSTONE = timedelta(days=30)
 """So long at least a signal is remembered after it was resolved, so that a late word of it opens nothing."""
-
-
-class PageDirectory:
-    """
-    A page as resolved, remembered; asked again now and then while it could not be.
-
-    Args:
-        provider: The page's client.
-    """
-
-    def __init__(self, provider: Provider, clock: Clock) -> None:
-        self._provider = provider
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._known: Directory | None = None
-        self._again_at: datetime | None = None
-        self.wrong = "not resolved yet"
-
-    def __call__(self) -> Directory:
-        """
-        Give the page.
-
-        Raises:
-            ProviderUnavailable: It could not be resolved so far.
-        """
-        with self._lock:
-            if self._known is not None:
-                return self._known
-            if self._again_at is not None and self._clock() < self._again_at:
-                raise ProviderUnavailable(self.wrong)
-            try:
-                return self.resolve()
-            except ConfigError as wrong:
-                self.wrong = str(wrong)
-                raise ProviderUnavailable(self.wrong) from wrong
-
-    def resolve(self) -> Directory:
-        """
-        Ask the page.
-
-        Raises:
-            ConfigError: A name is unknown or ambiguous.
-            ProviderUnavailable: It could not be read.
-        """
-        self._again_at = self._clock() + DIRECTORY_RETRY
-        try:
-            self._known = self._provider.directory()
-        except ProviderUnavailable as unavailable:
-            self.wrong = str(unavailable)
-            raise
-        self.wrong = ""
-        return self._known
 
 
 class Announcing:
@@ -154,7 +100,9 @@ class Worker:
                 self._endpoints = endpoints(self.rules, environ)
             with problems:
                 clients = providers(self.rules, environ, clock)
-        self._directories = {name: PageDirectory(client, clock) for name, client in clients.items()}
+        self._directories = {
+            name: PageDirectory(name, client, clock, partial(self._tell, clock)) for name, client in clients.items()
+        }
         self._channels = {
             name: Channel(client, self._directories[name], self.rules.pages[name].settle)
             for name, client in clients.items()
@@ -167,7 +115,7 @@ class Worker:
 
     def _build(self, clock: Clock, checkpoint: Callable[[str], None]) -> None:
         ledger, meter = self.ledger, self.meter
-        committer = Announcing(ledger, self._announce)
+        self._committer = committer = Announcing(ledger, self._announce)
         common = {
             "episodes": ledger,
             "windows": ledger,
@@ -203,7 +151,10 @@ class Worker:
             for page in self._channels
         ]
         self._pruning = Loop("retention", Courtesy(partial(self._prune, clock), self._arrived), PRUNE_EVERY_S)
-        self._asking = Loop("pages", self._ask_pages, DIRECTORY_RETRY.total_seconds())
+        self._asking = [
+            Loop(f"page-{name}", directory.ask, pages.AGAIN.total_seconds())
+            for name, directory in self._directories.items()
+        ]
         self._alarm = AlarmClock(self._advance_all, poll)
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
@@ -240,7 +191,7 @@ class Worker:
 
     @property
     def _loops(self) -> Sequence[Loop]:
-        return (self._reacting, *self._delivering, *self._observing, self._asking, self._pruning)
+        return (self._reacting, *self._delivering, *self._observing, *self._asking, self._pruning)
 
     def _prune(self, clock: Clock, limit: int) -> int:
         """Remove what is old, a few rows at once."""
@@ -254,12 +205,8 @@ class Worker:
         self.meter.count("rows_removed", by=removed)
         return removed
 
-    def _ask_pages(self) -> None:
-        """Resolve the pages that could not be resolved so far, also while nothing is to be delivered."""
-        for directory in self._directories.values():
-            if directory.wrong:
-                with contextlib.suppress(ProviderUnavailable):
-                    directory()
+    def _tell(self, clock: Clock, notice: Notice) -> None:
+        self._committer.commit(Commit(now=clock(), notices=[notice]))
 
     def _heard_of_a_post(self) -> None:
         self._observe.hint()
@@ -291,22 +238,6 @@ class Worker:
         return endpoint.source.normalise(inbound, endpoint.config)
 
     # -- life
-
-    def resolve_pages(self) -> None:
-        """
-        Ask every page for its components.
-
-        Raises:
-            ConfigError: Names are unknown or ambiguous; all problems at once. A page that cannot be reached
-                is no such problem: it is asked again later.
-        """
-        with all_at_once() as problems:
-            for name, directory in self._directories.items():
-                with problems:
-                    try:
-                        directory.resolve()
-                    except ProviderUnavailable as unavailable:
-                        LOG.warning("page not reachable yet", page=name, error=str(unavailable))
 
     def start(self) -> None:
         """Start the threads."""

@@ -53,7 +53,9 @@ def _look(rules: RuleSet, name: str) -> Look:
 
     try:
         provider = provider_for(rules.pages[name], os.environ, utc_now)
-        return Look(page=name, directory=provider.directory(), notes=tuple(getattr(provider, "notes", ())))
+        directory = provider.directory()
+        notes = tuple(getattr(provider, "notes", ()))
+        return Look(page=name, directory=directory, problems=tuple(directory.missing.values()), notes=notes)
     except ConfigError as wrong:
         return Look(page=name, problems=wrong.problems)
     except ProviderUnavailable as unavailable:

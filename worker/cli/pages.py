@@ -113,6 +113,7 @@ def _seen(configs: Sequence[PageConfig]) -> Seen:
         except ConfigError as wrong:
             seen.problems += wrong.problems
             continue
+        seen.problems += directory.missing.values()
         seen.chosen.setdefault(directory.page_id, []).append(name)
         for ours, ids in directory.components.items():
             for component in ids:

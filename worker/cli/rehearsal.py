@@ -196,7 +196,6 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
         self._up.set()
 
     def __enter__(self) -> str:
-        self._worker.resolve_pages()
         self._worker.start()
         self._thread.start()
         if not self._up.wait(20):

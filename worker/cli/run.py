@@ -58,7 +58,8 @@ def run(
     """
     Receive webhooks and keep the status page up to date.
 
-    Runs until SIGTERM or Ctrl-C, then finishes what is under way, within about 15 seconds.
+    Takes webhooks at once; its pages are asked in the background. Runs until SIGTERM or Ctrl-C, then finishes what is
+    under way, within about 15 seconds.
 
     \b
     Examples:
@@ -91,11 +92,6 @@ def _worker(flags: dict[str, Path | str | int | None]) -> Worker:
     worker = Worker(settings, environ=os.environ)
     for warning in worker.rules.warnings:
         remark(f"{warning}")
-    try:
-        worker.resolve_pages()
-    except BaseException:
-        worker.ledger.close()
-        raise
     return worker
 
 

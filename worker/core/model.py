@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from worker.errors import Problem
+
 NO_TEXTS: Mapping[str, str] = {}
 
 
@@ -794,12 +796,14 @@ class Directory:
         name: The page's public name.
         public_url: Where customers read it, or "".
         components: Our component names to the provider's ids; more than one where a whole group is meant.
+        missing: Our component names that the page does not have, or not without ambiguity, to what is wrong.
     """
 
     page_id: str
     name: str
     public_url: str
     components: Mapping[str, tuple[str, ...]]
+    missing: Mapping[str, Problem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

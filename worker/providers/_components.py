@@ -119,7 +119,9 @@ def choose_page(pages: Sequence[ListedPage], wanted: str, place: str) -> ListedP
     raise ConfigError([problem(place, f"the API key sees no status page `{wanted}`{hint}")])
 
 
-def resolve(page: ListedPage, refs: Mapping[str, ComponentRef]) -> Mapping[str, tuple[str, ...]]:
+def resolve(
+    page: ListedPage, refs: Mapping[str, ComponentRef]
+) -> tuple[Mapping[str, tuple[str, ...]], Mapping[str, Problem]]:
     """
     Find our components on *page*.
 
@@ -127,21 +129,17 @@ def resolve(page: ListedPage, refs: Mapping[str, ComponentRef]) -> Mapping[str, 
         refs: Our name to what the rules call it at the page.
 
     Returns:
-        Our name to ids, in the order of the page; more than one only for a group.
-
-    Raises:
-        ConfigError: Every name that is unknown or ambiguous, all at once.
+        Our name to ids, in the order of the page; more than one only for a group. And each name of ours that is
+        unknown or ambiguous there, to why.
     """
-    problems: list[Problem] = []
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
+    missing: dict[str, Problem] = {}
     for ours, ref in refs.items():
         try:
             found[ours] = _group(page, ref) if ref.group else _component(page, ref)
         except LookupError as fault:
-            problems.append(problem(ref.place, f"page `{plain(page.name)}` {fault.args[0]}"))
-    if problems:
-        raise ConfigError(problems)
-    return found
+            missing[ours] = problem(ref.place, f"page `{plain(page.name)}` {fault.args[0]}")
+    return found, missing
 
 
 def hidden(page: ListedPage, found: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from worker.core.model import Action, ComponentStatus, Directory, IncidentStatus, Request
 from worker.errors import EvaluationFailed
+from worker.providers._components import near
 from worker.providers._text import cut
 from worker.providers.incident_io.vocabulary import (
     INCIDENT,
@@ -147,9 +148,9 @@ class _Draft:
     def _statuses(self, components: Mapping[str, ComponentStatus]) -> Mapping[str, ComponentStatus]:
         """Give the status per component id; where two of our names mean the same one, the worse."""
         known = self.directory.components
-        unknown = sorted(name for name in components if name not in known)
+        unknown = [self._not_there(name) for name in sorted(components) if name not in known]
         if unknown:
-            raise self.fault(f"names what page `{self.directory.name}` no longer has: {', '.join(unknown)}")
+            raise self.fault(f"names what cannot be found: {', '.join(unknown)}")
         wrong = sorted({str(status) for status in components.values() if status not in _ALLOWED[self.form.thing]})
         if wrong:
             raise self.fault(f"says of a component what cannot be said there: {', '.join(wrong)}")
@@ -158,6 +159,14 @@ class _Draft:
             for each in known[name]:
                 statuses[each] = max(status, statuses.get(each, status), key=lambda one: one.rank)
         return statuses
+
+    def _not_there(self, name: str) -> str:
+        if name in self.directory.missing:
+            return f"`{name}` ({self.directory.missing[name]})"
+        hint = near(name, self.directory.components)
+        # What stands in a rule is checked when it is loaded, against the names of that time.
+        came = "it was computed by `components.from`, or was removed after the episode began"
+        return f"`{cut(name, MAX_NAME)}` (page `{self.action.page}` has no such name in the rules{hint}; {came})"
 
     def _key(self) -> str:
         if not self.action.key:

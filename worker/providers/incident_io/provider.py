@@ -119,9 +119,9 @@ class IncidentIo:
             ConfigError: Also where the API does not take the key.
         """
         page = self._as_configured(self._own_page)
-        found = _components.resolve(page, self._config.components)
+        found, missing = _components.resolve(page, self._config.components)
         self.notes = _components.hidden(page, found)
-        return Directory(page_id=page.id, name=page.name, public_url=page.public_url, components=found)
+        return Directory(page_id=page.id, name=page.name, public_url=page.public_url, components=found, missing=missing)
 
     def ongoing(self, directory: Directory) -> Sequence[RemoteIncident]:
         """List the incidents that are not resolved; one whose status we do not know counts as ongoing."""
