@@ -19,10 +19,11 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, and print the addresses.")] = False,
 ) -> None:
     """
-    Rehearse an alert storm against a page on this machine.
+    Rehearse an alert storm and a planned change against a page on this machine.
 
     Starts a page to rehearse on and a real worker, on free ports and with a throw-away ledger, lets time run 150 times
-    as fast, and posts a blip, a storm of 200 alerts and their end. Nothing leaves this machine.
+    as fast, and posts a blip, a storm of 200 alerts and their end; then a change ticket, and alerts about what is
+    worked on. Nothing leaves this machine.
 
     \b
     Example:
@@ -31,15 +32,25 @@ def demo(
 
     Exit codes: 0 the page told the truth, once; 1 it did not.
     """
-    from worker.cli.rehearsal import rehearse
+    from worker.cli import acts
+    from worker.cli.rehearsal import stage
 
-    counts = rehearse(rules or Path("rules"), keep=keep, tell=_tell)
-    answer("")
-    answer(
-        f"{counts['notifications']} notifications in, {_many(counts['incidents'], 'incident')}, "
-        f"{_many(counts['updates'], 'update')}, {_many(counts['duplicates'], 'duplicate')}"
-    )
-    if counts["incidents"] != 1 or counts["duplicates"]:
+    with stage(rules or Path("rules"), keep=keep, tell=_tell) as on:
+        storm = acts.storm(on)
+        answer(
+            f"\n{storm['notifications']} notifications in, {_many(storm['incidents'], 'incident')}, "
+            f"{_many(storm['updates'], 'update')}, {_many(storm['duplicates'], 'duplicate')}\n"
+        )
+        good = storm["incidents"] == 1 and not storm["duplicates"]
+        if acts.SOURCE in on.sources:
+            change = acts.change(on)
+            answer(
+                f"\n{_many(change['windows'], 'maintenance window')}: announced, reminded, started, completed; "
+                f"{change['alerts']} alerts meanwhile, {_many(change['during'], 'incident')} during it, "
+                f"{change['after']} after it"
+            )
+            good &= (change["windows"], change["posts"], change["during"], change["after"]) == (1, 4, 0, 1)
+    if not good:
         raise typer.Exit(1)
 
 

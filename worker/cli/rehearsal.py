@@ -1,19 +1,21 @@
 """
-What ``demo`` plays: an alert storm against a local page, on time that runs fast, told as it happens.
+The stage of ``demo``: a local page, a worker on time that runs fast, who sends, and who watches.
 
-The worker, its ledger, its HTTP server and the page are the real ones; only the clock is ours.
+The worker, its ledger, its HTTP server and the page are the real ones; only the clock is ours. What is played stands in
+``cli.acts``.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import hmac
 import json
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -34,9 +36,10 @@ from worker.web.server import Server
 SPEED = 150
 """Virtual seconds per second."""
 
-STORM = 200
+HURRY = 1500
+"""The same, while nothing is to be seen."""
+
 PATIENCE_S = 50
-SERVICES = ("checkout", "cart", "payments", "search", "mail")
 SIGNING_KEY = "whsec_" + base64.b64encode(b"a throw-away signing key").decode()
 TOKEN = "demo-token"  # noqa: S105  (guards a throw-away server on loopback)
 
@@ -46,14 +49,24 @@ Tell = Callable[[str, str, str], None]
 
 @dataclass(slots=True)
 class FastClock:
-    """Virtual time: starts now and runs ``SPEED`` times as fast."""
+    """Virtual time: starts now and runs ``SPEED`` times as fast, or as fast as it is told."""
 
     start: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
-    began: float = field(default_factory=time.monotonic)
+    _mark: tuple[float, float, float] = field(default_factory=lambda: (time.monotonic(), 0.0, SPEED))
 
     def __call__(self) -> datetime:
         """Give the virtual time: aware, UTC."""
-        return self.start + timedelta(seconds=(time.monotonic() - self.began) * SPEED)
+        since, passed, speed = self._mark
+        return self.start + timedelta(seconds=passed + (time.monotonic() - since) * speed)
+
+    def run(self, speed: float) -> None:
+        """Go on at another *speed*, virtual seconds per second."""
+        self._mark = (time.monotonic(), (self() - self.start).total_seconds(), speed)
+
+    def until(self, moment: datetime) -> None:
+        """Wait for a virtual time."""
+        while (ahead := (moment - self()).total_seconds()) > 0:
+            time.sleep(min(ahead / self._mark[2], 0.05))
 
     def minute(self) -> str:
         """Give the virtual minutes since the start, for a timeline."""
@@ -110,6 +123,13 @@ class Sender:
         answer.raise_for_status()
         self.count += 1
 
+    def announce(self, client: httpx.Client, change: Mapping[str, object]) -> None:
+        """Send what a change ticket says, signed as the source ``changes`` of the shipped rules asks."""
+        body = json.dumps({"change": change}).encode()
+        signature = hmac.digest(TOKEN.encode(), body, "sha256").hex()
+        answer = client.post(f"{self.url}/hooks/changes", content=body, headers={"x-signature": f"sha256={signature}"})
+        answer.raise_for_status()
+
 
 @dataclass(slots=True)
 class Watcher:
@@ -122,15 +142,20 @@ class Watcher:
 
     def look(self) -> None:
         """Tell what is new."""
-        for incident in self.incidents():
-            for update in incident.updates:
+        for shown in (*self.incidents(), *self.windows()):
+            for update in shown.updates:
                 if update.id not in self.seen:
                     self.seen.add(update.id)
-                    self.tell(self.clock.minute(), "page", f"{incident.name} · {update.status} · {update.message}")
+                    status = update.status.replace("_", " ")
+                    self.tell(self.clock.minute(), "page", f"{shown.name} · {status} · {update.message}")
 
     def incidents(self) -> list[Any]:
         """Give every incident of the page, the oldest first."""
         return list(self.page.state.incidents.shelf.all())
+
+    def windows(self) -> list[Any]:
+        """Give every maintenance window of the page, the oldest first."""
+        return list(self.page.state.maintenances.shelf.all())
 
     def until(self, done: Callable[[], bool], what: str) -> None:
         """Wait for the page; fail where it takes too long."""
@@ -143,33 +168,52 @@ class Watcher:
         self.look()
 
 
-def rehearse(rules: Path, *, keep: bool, tell: Tell) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class Stage:
     """
-    Run the rehearsal.
+    What an act is played on.
+
+    Args:
+        sources: The names of the sources that the rules know.
+    """
+
+    clock: FastClock
+    sender: Sender
+    watcher: Watcher
+    client: httpx.Client
+    tell: Tell
+    sources: Collection[str]
+
+    def note(self, text: str) -> None:
+        """Tell what comes in."""
+        self.tell(self.clock.minute(), "in", text)
+
+    def send(self, problem: Problem, *, ended: bool = False) -> None:
+        """Let an alert fire, or end."""
+        self.sender.post(self.client, problem, ended=ended)
+
+
+@contextlib.contextmanager
+def stage(rules: Path, *, keep: bool, tell: Tell) -> Iterator[Stage]:
+    """
+    Set everything up, for the length of a block.
 
     Args:
         rules: The rules directory to use; its pages are pointed at the local one.
-        keep: Stay up afterwards, until interrupted.
+        keep: Stay up after the block, until interrupted.
         tell: See ``Tell``.
-
-    Returns:
-        Counts of what came in and what the page got; also ``duplicates``.
     """
     set_up_logs("console", "error")
     clock = FastClock()
     with tempfile.TemporaryDirectory(prefix="statusbridge-demo-") as scratch:
         ledger = os.environ.get("STATUSBRIDGE_DEMO_LEDGER") or f"{scratch}/demo.db"
         page = SandboxServer(clock=clock)
-        with page, _running(rules, page, ledger, clock) as url:
+        with page, _running(rules, page, ledger, clock) as url, httpx.Client(trust_env=False) as client:
             tell("00:00", "page", f"public page on {page.url}")
             tell("00:00", "worker", f"listens on {url}, rules from {rules}")
-            watcher = Watcher(page, clock, tell)
-            sender = Sender(url, clock)
-            _play(sender, watcher, tell)
-            counts = _counts(sender, watcher)
+            yield Stage(clock, Sender(url, clock), Watcher(page, clock, tell), client, tell, load_rules(rules).sources)
             if keep:
                 _stay(page.url, url, ledger, tell)
-    return counts
 
 
 def pointed_at(rules: RuleSet, url: str) -> RuleSet:
@@ -215,62 +259,6 @@ def secrets_of(rules: RuleSet) -> dict[str, str]:
         value = SIGNING_KEY if source.auth.scheme == "standard_webhooks" else TOKEN
         found |= {ref.name: value for ref in source.auth.secrets}
     return found
-
-
-def _play(sender: Sender, watcher: Watcher, tell: Tell) -> None:
-    clock = sender.clock
-
-    def note(text: str) -> None:
-        tell(clock.minute(), "in", text)
-
-    with httpx.Client(trust_env=False) as client:
-        blip = Problem("checkout", "critical", "node0:9100", clock())
-        note("checkout fires …")
-        sender.post(client, blip)
-        time.sleep(90 / SPEED)
-        sender.post(client, blip, ended=True)
-        note("… and is well again after 90 s: shorter than the rule's hold, so the page stays silent")
-        time.sleep(60 / SPEED)
-
-        storm = list(_storm(clock()))
-        note(f"a storm: {len(storm)} alerts over {', '.join(SERVICES)}")
-        for alert in storm:
-            sender.post(client, alert)
-        watcher.until(lambda: bool(watcher.incidents()), "one incident open")
-
-        worse = Problem("checkout", "critical", "node999:9100", clock())
-        note("checkout gets worse: critical")
-        sender.post(client, worse)
-        watcher.until(lambda: _posts(watcher) >= 2, "an update that it got worse")
-        sender.post(client, worse, ended=True)
-        note("the critical alert is over; the warnings remain")
-        watcher.until(lambda: _posts(watcher) >= 3, "an update that it got better")
-
-        note("every alert is resolved; the rule's quiet time runs")
-        for alert in storm:
-            sender.post(client, alert, ended=True)
-        watcher.until(lambda: all(i.status == "resolved" for i in watcher.incidents()), "resolved")
-
-
-def _storm(started: datetime) -> Iterator[Problem]:
-    for n in range(STORM):
-        yield Problem(SERVICES[n % len(SERVICES)], "warning", f"node{n}:9100", started)
-
-
-def _posts(watcher: Watcher) -> int:
-    return sum(len(incident.updates) for incident in watcher.incidents())
-
-
-def _counts(sender: Sender, watcher: Watcher) -> dict[str, int]:
-    incidents = watcher.incidents()
-    texts = [(i.id, u.status, u.message) for i in incidents for u in i.updates]
-    doubled = len(incidents) - len({i.name for i in incidents}) + len(texts) - len(set(texts))
-    return {
-        "notifications": sender.count,
-        "incidents": len(incidents),
-        "updates": len(texts) - len(incidents),
-        "duplicates": doubled,
-    }
 
 
 def _stay(page: str, worker: str, ledger: str, tell: Tell) -> None:
