@@ -86,6 +86,26 @@ class Source(Protocol):
         ...
 
 
+class Sender(Protocol):
+    """
+    What makes the bodies of one kind of source, to play rules with: it sends as the real one would, and remembers what
+    it has sent.
+
+    Attributes:
+        inline: What its items are called in rule tests.
+        item: The form of one item, as a type of the file format.
+    """
+
+    @property
+    def inline(self) -> str: ...
+    @property
+    def item(self) -> type[Any]: ...
+
+    def bodies(self, items: Sequence[Any], now: datetime) -> Sequence[bytes]:
+        """Give the bodies of the requests in which *items* are told at a time, in order."""
+        ...
+
+
 class Provider(Protocol):
     """
     One status page at one hosting service.

@@ -23,9 +23,12 @@ from worker.errors import ConfigError, Problem
 
 TEMPLATES = "templates"
 TESTS = "tests"
+PAYLOADS = "payloads"
 MAX_FILES = 5000
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 MAX_SECRET_BYTES = 64 * 1024
 
+_YAML = (".yaml", ".yml")
 _WAY_OUT = "copy the `rules/` of this project to begin with"
 
 
@@ -89,7 +92,7 @@ def read(directory: Path) -> tuple[dict[str, str], dict[str, str]]:
             [Problem(str(directory), 0, 0, f"the rules directory {what}; name another with --rules, or {_WAY_OUT}")]
         )
     folder = directory / TEMPLATES
-    paths = [path for path in _walk(directory, {TEMPLATES, TESTS}) if path.suffix in (".yaml", ".yml")]
+    paths = [path for path in _walk(directory, {TEMPLATES, TESTS}) if path.suffix in _YAML]
     template_paths = list(_walk(folder, set())) if folder.is_dir() else []
     if not paths:
         raise ConfigError([Problem(str(directory), 0, 0, f"the rules directory holds no *.yaml file; {_WAY_OUT}")])
@@ -99,6 +102,46 @@ def read(directory: Path) -> tuple[dict[str, str], dict[str, str]]:
     if problems:
         raise ConfigError(problems)
     return files, templates
+
+
+def read_tests(directory: Path) -> dict[str, str]:
+    """
+    Read every file of rule tests: all YAML below ``tests/``, but for what lies in a folder named ``payloads``.
+
+    Returns:
+        Path as the person knows it, to content.
+
+    Raises:
+        ConfigError: There is none, or files cannot be read; all of them at once.
+    """
+    folder = directory / TESTS
+    paths = [path for path in _walk(folder, {PAYLOADS}) if path.suffix in _YAML] if folder.is_dir() else []
+    if not paths:
+        message = "there are no rule tests here; write one: docs/how-to/test-rules.md shows how"
+        raise ConfigError([Problem(str(folder), 0, 0, message)])
+    problems: list[Problem] = []
+    files = {str(path): _text(path, problems) for path in paths}
+    if problems:
+        raise ConfigError(problems)
+    return files
+
+
+def read_beside(directory: Path, file: str, name: str) -> bytes:
+    """
+    Read a file that another one names.
+
+    Args:
+        directory: The rules directory, which it must not lead out of.
+        file: The file that names it, as the person knows it.
+        name: Its path from there.
+
+    Raises:
+        OSError: It cannot be read, or is outside.
+    """
+    path = Path(file).parent / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise OSError(f"it is outside of {directory}")
+    return _bounded(path, MAX_PAYLOAD_BYTES)
 
 
 def _walk(directory: Path, aside: Collection[str]) -> Iterator[Path]:

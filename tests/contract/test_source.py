@@ -23,7 +23,7 @@ from worker.core.rules import SourceFacts, load
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import PayloadNotUnderstood, SignatureInvalid
 from worker.ports import Source, Statement
-from worker.sources import SOURCES, _auth
+from worker.sources import SENDERS, SOURCES, _auth
 
 ROOT = Path(__file__).parents[2]
 PAYLOADS = ROOT / "tests/payloads"
@@ -290,3 +290,27 @@ def test_bodies_that_others_captured_are_understood(kind: str, path: Path) -> No
     config = SourceConfig(name=kind, kind=kind, auth=auth(min(SOURCES[kind].schemes)))
     inbound = Inbound(source=kind, body=path.read_bytes(), headers={}, received_at=NOW)
     check_sound(SOURCES[kind].normalise(inbound, config), SOURCES[kind], config)
+
+
+# --- who sends for a rehearsal
+
+ITEMS: dict[str, Any] = {"alerts": {"labels": {"service": "checkout", "severity": "critical"}}, "incidents": {}}
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+def test_what_a_sender_makes_is_what_its_source_reads(kind: str) -> None:
+    sender, source = SENDERS[kind](), SOURCES[kind]
+    config = SourceConfig(name=kind, kind=kind, auth=auth(min(source.schemes)))
+    item = sender.item.model_validate(ITEMS[sender.inline])
+
+    def read(at: datetime) -> list[Statement]:
+        bodies = sender.bodies([item], at)
+        inbounds = [Inbound(source=kind, body=body, headers={}, received_at=at) for body in bodies]
+        return [statement for inbound in inbounds for statement in source.normalise(inbound, config)]
+
+    (first,), (second,) = read(NOW), read(NOW + timedelta(minutes=5))
+    assert isinstance(first, Event)
+    assert isinstance(second, Event)
+    assert (first.status, first.key, first.started_at) == (Status.FIRING, second.key, NOW)
+    assert second.started_at == NOW
+    assert second.occurred_at is None or (first.occurred_at or NOW) < second.occurred_at

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,20 @@ from starlette.types import Receive, Scope, Send
 
 from worker import telemetry
 from worker.bootstrap import load_rules, rule_book
+from worker.bootstrap.rehearsal import play_case
 from worker.cli.app import app as cli
 from worker.cli.failures import DEBUG
+from worker.cli.verdicts import failure
 from worker.core import model, signals
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import InboundError
 from worker.ledger import open_ledger
 from worker.providers import PROVIDERS
+from worker.rehearse.reading import read_cases
+from worker.rehearse.verdict import judge
+from worker.rules_dir import read_beside
 from worker.settings import PREFIX, Settings
-from worker.sources import SOURCES
+from worker.sources import SENDERS, SOURCES
 from worker.web.app import make_app
 from worker.web.guard import Access
 from worker.web.hooks import PREFIX as HOOKS
@@ -328,8 +333,17 @@ def test_the_readme_the_tutorial_and_how_to_write_a_rule_show_complete_rules() -
     assert pages >= {"README.md", "docs/tutorial/first-incident.md", "docs/how-to/write-a-rule.md"}
 
 
+@pytest.mark.parametrize("block", blocks("yaml tests"), ids=lambda block: block.place)
+def test_every_rule_test_that_is_shown_passes_on_the_rules_that_come_along(block: Block) -> None:
+    rules = load_rules(ROOT / "rules")
+    cases = read_cases({block.place: block.text}, rules, SENDERS, partial(read_beside, ROOT))
+    assert cases
+    wrong = [verdict for case in cases if not (verdict := judge(play_case(case, rules))).holds]
+    assert [failure(verdict, ROOT / "rules") for verdict in wrong] == []
+
+
 def test_no_block_bears_a_word_after_the_fence_that_nobody_checks() -> None:
-    known = {"", "console", "text", "json", "yaml", "yaml rules", "yaml rules+", "python", "ini", "sh"}
+    known = {"", "console", "text", "json", "yaml", "yaml rules", "yaml rules+", "yaml tests", "python", "ini", "sh"}
     assert not [block.place for page in PAGES for block in split(page)[1] if block.info not in known]
 
 

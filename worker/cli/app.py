@@ -21,10 +21,12 @@ from worker.cli.sandbox import sandbox
 from worker.cli.schema import schema
 from worker.cli.send import send
 from worker.cli.show import show
+from worker.cli.testing import rule_tests
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run,
     "check": check,
+    "test": rule_tests,
     "pages": pages,
     "send": send,
     "history": history,

@@ -34,6 +34,7 @@ from worker.core.model import (
     Window,
     WindowPhase,
 )
+from worker.core.windows import mutes
 from worker.errors import Conflict, LedgerUnavailable, Overloaded
 from worker.ports import EVERY_KIND, Commit, Decision, Entry, Heard, HistoryLine, Recorded, Story
 
@@ -60,6 +61,8 @@ class MemoryLedger:
         self._signals: dict[SignalId, Signal] = {}
         self._episodes: dict[str, Episode] = {}
         self._windows: dict[str, Window] = {}
+        self._stirring: dict[str, Window] = {}
+        self._newest_in: dict[str, Window] = {}
         self._members: dict[str, dict[SignalId, tuple[datetime, bool]]] = {}
         self._newest: dict[str, str] = {}
         self._live: dict[str, None] = {}
@@ -148,9 +151,11 @@ class MemoryLedger:
             joined = self._members.setdefault(episode.id, {})
             joined.update({key: (member.joined_at, member.cleared) for key, member in episode.members.items()})
         for window in commit.windows:
-            self._windows[window.id] = replace(window, version=window.version + 1, members={}, actions=())
+            self._keep_window(replace(window, version=window.version + 1, members={}, actions=()))
             joined = self._members.setdefault(window.id, {})
             joined.update({key: (member.joined_at, member.cleared) for key, member in window.members.items()})
+        for at_rest in [w.id for w in self._stirring.values() if not _stirs(w, commit.now)]:
+            del self._stirring[at_rest]
         for action in commit.actions:
             self._put(action, commit.now)
         for attempt in commit.attempts:
@@ -182,6 +187,11 @@ class MemoryLedger:
             self._waking[episode.id] = episode.wake_at
         else:
             self._waking.pop(episode.id, None)
+
+    def _keep_window(self, window: Window) -> None:
+        self._windows[window.id] = self._stirring[window.id] = window
+        if window.line and window.number >= self._newest_in.get(window.line, window).number:
+            self._newest_in[window.line] = window
 
     def _put(self, action: Action, now: datetime) -> None:
         self._index(action)
@@ -280,46 +290,41 @@ class MemoryLedger:
 
     def window(self, window_id: str) -> Window | None:
         with self._lock:
-            return next(iter(self._chosen(lambda window: window.id == window_id)), None)
+            window = self._windows.get(window_id)
+            return window and self._whole_window(window)
 
     def windows(self, since: datetime) -> Sequence[Window]:
         with self._lock:
-            return self._chosen(lambda window: window.phase.live or window.ends_at > since)
+            return self._chosen(w for w in self._windows.values() if w.phase.live or w.ends_at > since)
 
     def latest_windows(self, lines: Collection[str]) -> Mapping[str, Window]:
         with self._lock:
-            lined = self._chosen(lambda window: window.line in lines)
-        return {window.line: window for window in sorted(lined, key=lambda window: window.number)}
+            return {line: self._whole_window(self._newest_in[line]) for line in lines if line in self._newest_in}
 
     def joined_windows(self, ids: Collection[SignalId]) -> Sequence[Window]:
         with self._lock:
-            live = self._chosen(lambda window: window.phase.live)
-        found = [window for window in live if not window.members.keys().isdisjoint(ids)]
+            live = [window for window in self._stirring.values() if window.phase.live]
+            found = self._chosen(window for window in live if not self._members[window.id].keys().isdisjoint(ids))
         return sorted(found, key=lambda window: (window.created_at, window.id))
 
     def muting(self, now: datetime) -> Sequence[Window]:
-        def mutes(window: Window) -> bool:
-            in_grace = window.phase is WindowPhase.COMPLETE and window.muted_until > now
-            return window.phase is WindowPhase.IN_PROGRESS or in_grace
-
         with self._lock:
-            return [replace(window, members={}, actions=()) for window in self._chosen(mutes)]
+            return _by_start(window for window in self._stirring.values() if mutes(window, now))
 
     def due_windows(self, now: datetime, limit: int) -> Sequence[Window]:
         with self._lock:
-            due = self._chosen(lambda window: window.wake_at is not None and window.wake_at <= now)
+            due = self._chosen(w for w in self._stirring.values() if w.wake_at is not None and w.wake_at <= now)
         return sorted(due, key=lambda window: (window.wake_at, window.id))[:limit]
 
     def next_window_wake(self) -> datetime | None:
         with self._lock:
-            return min((w.wake_at for w in self._windows.values() if w.wake_at is not None), default=None)
+            return min((w.wake_at for w in self._stirring.values() if w.wake_at is not None), default=None)
 
-    def _chosen(self, wanted: Callable[[Window], bool]) -> list[Window]:
-        found = [window for window in self._windows.values() if wanted(window)]
-        return [
-            replace(window, members=self._joined(window.id), actions=tuple(self._unsettled(window.id)))
-            for window in sorted(found, key=lambda window: (window.starts_at, window.id))
-        ]
+    def _chosen(self, windows: Iterable[Window]) -> list[Window]:
+        return [self._whole_window(window) for window in _by_start(windows)]
+
+    def _whole_window(self, window: Window) -> Window:
+        return replace(window, members=self._joined(window.id), actions=tuple(self._unsettled(window.id)))
 
     # -- outbox
 
@@ -380,7 +385,7 @@ class MemoryLedger:
                 if a.page == page and (a.created_at > since or not a.state.settled)
             }
             subjects: list[Episode | Window] = [self._whole(e) for e in self._episodes.values()]
-            subjects += self._chosen(lambda window: True)
+            subjects += self._chosen(self._windows.values())
             chosen = [s for s in subjects if s.page == page and (s.phase.live or s.id in acted)]
             return [self._footprint(subject) for subject in sorted(chosen, key=lambda subject: subject.id)]
 
@@ -488,3 +493,12 @@ class MemoryLedger:
 
 def _version(stored: Signal | Episode | Window | None) -> int:
     return stored.version if stored else 0
+
+
+def _stirs(window: Window, now: datetime) -> bool:
+    """Whether a window may still do something by itself, or keeps something back."""
+    return window.phase.live or window.wake_at is not None or mutes(window, now)
+
+
+def _by_start(windows: Iterable[Window]) -> list[Window]:
+    return sorted(windows, key=lambda window: (window.starts_at, window.id))

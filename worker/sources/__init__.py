@@ -7,11 +7,11 @@ A new source needs its file, its line, ``docs/reference/sources/<kind>.md``, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from worker.ports import Source
-from worker.sources.alertmanager import Alertmanager
-from worker.sources.incident_io import IncidentIo
+from worker.ports import Sender, Source
+from worker.sources.alertmanager import Alertmanager, AlertmanagerSender
+from worker.sources.incident_io import IncidentIo, IncidentIoSender
 from worker.sources.json_mapping import JsonSource
 
 SOURCES: Mapping[str, Source] = {
@@ -19,3 +19,9 @@ SOURCES: Mapping[str, Source] = {
     "incident_io": IncidentIo(),
     "json": JsonSource(),
 }
+
+SENDERS: Mapping[str, Callable[[], Sender]] = {
+    "alertmanager": AlertmanagerSender,
+    "incident_io": IncidentIoSender,
+}
+"""Who sends for a rehearsal what a rule test writes in short; any other body is written in full."""

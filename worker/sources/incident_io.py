@@ -10,14 +10,18 @@ retrospective incident is of its own kind and never fires; of private ones only 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictInt
 
 from worker.core.model import Event, Inbound, SharedPost, Status
 from worker.core.ruleset import SourceConfig
+from worker.core.spec.scalars import Flag, Line, Strict, whole
 from worker.errors import PayloadNotUnderstood
 from worker.ports import Statement
 from worker.sources import _auth, _fields, _json
@@ -208,3 +212,67 @@ def _joined(values: Iterable[str]) -> str:
 def _slug(name: str) -> str:
     """Make a label name of what people called a field: "Affected Team" is ``affected_team``."""
     return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+# --- sending, for rehearsals
+
+
+class IncidentItem(Strict):
+    """A change of an incident, as incident.io tells of it."""
+
+    id: Line = Field(default="incident-1", description="What the incident is known by. Default: incident-1.")
+    name: Line = Field(default="An incident", description="Its name. Default: An incident.")
+    status: Line = Field(default="Investigating", description="The name of its status. Default: Investigating.")
+    category: Literal["triage", "live", "paused", "learning", "closed", "canceled", "declined", "merged"] = Field(
+        default="live", description="The category of its status. Default: live."
+    )
+    severity: Line = Field(default="Major", description="The name of its severity. Default: Major.")
+    severity_rank: Annotated[StrictInt, *whole(0, 1000)] = Field(
+        default=2, description="The rank of its severity; larger is worse. Default: 2."
+    )
+    message: str = Field(default="", description="What people wrote with the change. Default: nothing.")
+    summary: str = Field(default="", description="Its summary. Default: none.")
+    custom_fields: dict[str, Line] = Field(default_factory=dict, description="Custom field to its text. Default: {}.")
+    private: Flag = Field(default=False, description="Only the id of a private incident is told. Default: false.")
+    test: Flag = Field(default=False, description="A test, not the real thing. Default: false.")
+
+
+class IncidentIoSender:
+    """Tells of one change in each body, each with a later stamp than the last."""
+
+    inline = "incidents"
+    item = IncidentItem
+
+    def __init__(self) -> None:
+        self._created: dict[str, datetime] = {}
+        self._last: datetime | None = None
+
+    def bodies(self, items: Sequence[IncidentItem], now: datetime) -> Sequence[bytes]:
+        """See ``ports.Sender``."""
+        return [json.dumps(self._body(item, now)).encode() for item in items]
+
+    def _body(self, item: IncidentItem, now: datetime) -> Mapping[str, Any]:
+        created = self._created.setdefault(item.id, now)
+        self._last = stamp = now if self._last is None else max(now, self._last + timedelta(milliseconds=1))
+        if item.private:
+            event_type = "private_incident.incident_updated_v2"
+            return {"event_type": event_type, event_type: {"id": item.id}}
+        status = {"name": item.status, "category": item.category}
+        incident = {
+            "id": item.id,
+            "name": item.name,
+            "mode": "test" if item.test else "standard",
+            "visibility": "public",
+            "incident_status": status,
+            "severity": {"name": item.severity, "rank": item.severity_rank},
+            "summary": item.summary,
+            "custom_field_entries": [
+                {"custom_field": {"name": name}, "values": [{"value_text": text}]}
+                for name, text in item.custom_fields.items()
+            ],
+            "created_at": created.isoformat(),
+            "updated_at": stamp.isoformat(),
+        }
+        event_type = "public_incident.incident_status_updated_v2"
+        told = {"incident": incident, "new_status": status, "message": item.message}
+        return {"event_type": event_type, event_type: told}
