@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from worker.cli.console import clean
-from worker.cli.verdicts import failure
-
-if TYPE_CHECKING:
-    from worker.cli.testing import Tested
+from worker.cli.verdicts import Tested, failure
 
 
 def as_junit(tested: Sequence[Tested], folder: Path) -> bytes:

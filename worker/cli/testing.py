@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,19 +14,10 @@ from worker.cli.options import JsonOption, settings_of
 from worker.errors import ConfigError
 
 if TYPE_CHECKING:
+    from worker.cli.verdicts import Tested
     from worker.core.ruleset import RuleSet
     from worker.rehearse.coverage import Coverage
     from worker.rehearse.reading import Case
-    from worker.rehearse.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """A case, whether it holds, and how many seconds it took to find out."""
-
-    case: Case
-    verdict: Verdict
-    took: float
 
 
 def rule_tests(
@@ -93,6 +83,7 @@ def _coverage(rules: RuleSet) -> Coverage:
 
 def _tested(case: Case, rules: RuleSet, coverage: Coverage | None) -> Tested:
     from worker.bootstrap.rehearsal import play_case
+    from worker.cli.verdicts import Tested
     from worker.rehearse.verdict import judge
 
     began = time.perf_counter()

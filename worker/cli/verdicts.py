@@ -7,6 +7,7 @@ Pure but for reading the rule files once, to name their lines.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import groupby
@@ -20,16 +21,24 @@ from worker.rehearse.verdict import Deviation, Row, Verdict, clock, describe
 from worker.rehearse.why import Because, came, missing, rule_of
 
 if TYPE_CHECKING:
-    from worker.cli.testing import Tested
     from worker.rehearse.coverage import Coverage, Point
     from worker.rehearse.places import Places
     from worker.rehearse.play import Saying
-    from worker.rehearse.reading import Wanted
+    from worker.rehearse.reading import Case, Wanted
 
 MOST_ROWS = 30
 """How many differences of one test are shown."""
 
 MOST_LABELS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A case, whether it holds, and how many seconds it took to find out."""
+
+    case: Case
+    verdict: Verdict
+    took: float
 
 
 def many(count: int, noun: str) -> str:
