@@ -26,12 +26,12 @@ RULES = Path("rules")
 
 @pytest.fixture(scope="module")
 def rules() -> RuleSet:
-    return load_rules(ROOT / RULES)
+    return load_rules(CORPUS / RULES)
 
 
 @pytest.fixture(autouse=True)
-def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def _in_the_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CORPUS)
 
 
 def read(rules: RuleSet, text: str, name: str = "case.yaml") -> list[Case]:
