@@ -230,10 +230,18 @@ def _open(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         if draft.episode.known is None:
             posts.first(draft, plan, standing)
         elif draft.context.yielding:
+            _take_back(draft, "another rule goes before")
             wakes.append(draft.now + timedelta(minutes=1))
         else:
             wakes.append(_follow(draft, plan, standing))
     draft.wake(*wakes)
+
+
+def _take_back(draft: Draft, why: str) -> None:
+    """What waits to be sent is not to be said any more; what waits for a person stays before that person."""
+    pending = draft.pending()
+    if pending is not None and pending.state is ActionState.QUEUED:
+        draft.withdraw(pending, why)
 
 
 def _max_open(draft: Draft, plan: IncidentPlan) -> datetime | None:
@@ -316,7 +324,10 @@ def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
 
 def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     known = draft.episode.known
-    if known is None or draft.episode.hands_off:
+    if draft.episode.hands_off:
+        return None
+    if known is None:
+        _take_back(draft, "all is clear meanwhile")
         return None
     pending = draft.pending()
     if pending is not None and pending.post is not Post.MONITORING:

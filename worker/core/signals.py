@@ -17,6 +17,9 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far a sender's clock may run ahead; a later stamp is cut to the receipt, so that it cannot block all others."""
 
 
+_NEXT = timedelta(microseconds=1)
+
+
 class Change(StrEnum):
     """What a statement did to its signal."""
 
@@ -41,7 +44,7 @@ def settle(signal: Signal | None, event: Event, received_at: datetime, seq: int)
     """
     if event.status is Status.INFO:
         return signal, Change.REMARK
-    stamp = _stamp(event, received_at)
+    stamp = _stamp(signal, event, received_at)
     if signal is None:
         return _merged(None, event, stamp, received_at, seq), Change.NEWS
     stamped = event.occurred_at is not None
@@ -53,10 +56,16 @@ def settle(signal: Signal | None, event: Event, received_at: datetime, seq: int)
     return _merged(signal, event, stamp, received_at, seq), Change.NEWS
 
 
-def _stamp(event: Event, received_at: datetime) -> datetime:
-    if event.occurred_at is None:
+def _stamp(signal: Signal | None, event: Event, received_at: datetime) -> datetime:
+    told = event.occurred_at
+    if told is None:
         return received_at
-    return event.occurred_at if event.occurred_at <= received_at + CLOCK_SKEW else received_at
+    if told <= received_at + CLOCK_SKEW:
+        return told
+    if signal is not None and signal.event.occurred_at is not None and told > signal.event.occurred_at:
+        # The sender goes on from what it told before, so it may be our clock that was set back: news stay news.
+        return max(received_at, signal.stamp + _NEXT)
+    return received_at
 
 
 def _by_stamp(signal: Signal, event: Event, stamp: datetime) -> Change:

@@ -156,6 +156,26 @@ def test_what_waited_to_be_told_is_not_told_once_all_is_clear(text: str) -> None
     assert [line.split(" ", 1)[1] for line in t.said if "worsen" in line] == []
 
 
+def test_an_opening_that_waited_for_the_page_does_not_go_out_while_all_is_clear() -> None:
+    t = Transcript(rule_of(hold="0s", quiet="10m"), lambda action: Result.NOT_SENT).fires().passes("5m").clears()
+    assert t.states == []
+    t.answer = lambda action: Result.DONE
+    assert t.passes("5m").said == []
+    assert t.fires().passes("0s").said == ["10m open open mails"]
+
+
+def test_an_end_that_waited_for_the_page_does_not_go_out_once_it_fires_again_behind_another_rule() -> None:
+    t = Transcript(rule_of(hold="0s", quiet="1m")).fires().passes("5m")
+    t.answer = lambda action: Result.NOT_SENT
+    t.clears().passes("5m")
+    assert t.states == ["resolve queued"]
+    t.context = replace(t.context, yielding="database")
+    t.fires()
+    t.answer = lambda action: Result.DONE
+    assert t.passes("1h").said == ["0m open open mails"]
+    assert t.shown == {"checkout": "full_outage"}
+
+
 def test_what_is_back_and_gone_again_before_it_could_be_told_is_not_told() -> None:
     t = Transcript(rule_of(MONITORED, hold="0s", quiet="10m", min_gap="0s")).fires().passes("5m").clears()
     t.answer = lambda action: Result.NOT_SENT

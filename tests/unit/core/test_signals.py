@@ -90,6 +90,16 @@ def test_a_clock_that_is_set_back_does_not_make_news_stale() -> None:
     assert settle(signal, event("resolved"), NOW - timedelta(hours=1), 2)[1] is Change.NEWS
 
 
+def test_a_clock_that_is_set_back_does_not_make_stamped_news_stale() -> None:
+    signal, _ = settle(None, event(stamp=0), NOW, 1)
+    signal, change = settle(signal, event("resolved", stamp=10), NOW - timedelta(minutes=50), 2)
+    assert change is Change.NEWS
+    assert signal is not None
+    assert not signal.firing
+    signal, change = settle(signal, event(stamp=5), NOW - timedelta(minutes=49), 3)
+    assert change is Change.STALE
+
+
 def test_a_stamp_of_the_future_does_not_block_what_follows() -> None:
     signal, _ = settle(None, event(stamp=60 * 24), NOW, 1)
     later = event("resolved", stamp=10)
