@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, literal, or_, select, update
 
 from worker.core.model import PAUSE, Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
@@ -32,18 +33,13 @@ class Outbox(Part):
         somebody else's incident; due; of one of the pages that is not paused, and of *kinds*; the first unsettled one
         of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last.
         """
-        query = (
-            select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
-            .where(_first_and_workable(), ACTION.c.page.in_(list(pages)), ~exists().where(_pauses(ACTION.c.page)))
-            .where(ACTION.c.not_before <= now, or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= now))
-            .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
-            .where(ACTION.c.kind.in_([kind.value for kind in kinds]) if kinds is not EVERY_KIND else true())
-            .limit(1)
-            .with_for_update(skip_locked=True)  # SQLite has no such words: there one connection alone claims
-        )
+        given: dict[str, Any] = {"at_now": now, "these_pages": list(pages)}
+        query = _CLAIM if kinds is EVERY_KIND else _CLAIM_OF_KIND
+        if kinds is not EVERY_KIND:
+            given["these_kinds"] = [kind.value for kind in kinds]
 
         def take(connection: Connection) -> Action | None:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(query, given).one_or_none()
             if row is None:
                 return None
             connection.execute(update(ACTION).where(ACTION.c.id == row.id).values(lease_until=now + lease))
@@ -73,9 +69,8 @@ class Outbox(Part):
 
     def next_due(self, now: datetime) -> datetime | None:
         """Give the earliest time at which ``claim`` may find something, of whatever page; never before *now*."""
-        free_at = case((ACTION.c.lease_until > ACTION.c.not_before, ACTION.c.lease_until), else_=ACTION.c.not_before)
         with self._database.read() as connection:
-            due: datetime | None = connection.scalar(select(func.min(free_at)).where(_first_and_workable()))
+            due: datetime | None = connection.scalar(_NEXT_DUE)
         return None if due is None else max(due, now)
 
     def attempts(self, action_id: str) -> Sequence[Attempt]:
@@ -114,3 +109,20 @@ def _first_and_workable() -> ColumnElement[bool]:
         earlier.c.aggregate == ACTION.c.aggregate, earlier.c.seq < ACTION.c.seq, earlier.c.settled.is_(False)
     )
     return and_(ACTION.c.settled.is_(False), ACTION.c.workable.is_(True), ~blocked)
+
+
+# Every thread that delivers asks this over and over; to put it together takes longer than to run it.
+_NOW = bindparam("at_now", type_=ACTION.c.not_before.type)
+_CLAIM = (
+    select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
+    .where(_first_and_workable(), ACTION.c.page.in_(bindparam("these_pages", expanding=True)))
+    .where(~exists().where(_pauses(ACTION.c.page)))
+    .where(ACTION.c.not_before <= _NOW, or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= _NOW))
+    .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
+    .limit(1)
+    .with_for_update(skip_locked=True)  # SQLite has no such words: there one connection alone claims
+)
+_CLAIM_OF_KIND = _CLAIM.where(ACTION.c.kind.in_(bindparam("these_kinds", expanding=True)))
+
+_FREE_AT = case((ACTION.c.lease_until > ACTION.c.not_before, ACTION.c.lease_until), else_=ACTION.c.not_before)
+_NEXT_DUE = select(func.min(_FREE_AT)).where(_first_and_workable())
