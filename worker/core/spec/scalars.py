@@ -191,15 +191,18 @@ Flag = Annotated[StrictBool, BeforeValidator(_flag)]
 """``true`` or ``false``."""
 
 
-def _count(value: object) -> object:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1000:
-        raise must("must be a whole number from 1 to 1000")
-    return value
+def whole(least: int, most: int) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Annotate a number: it is whole, and within these bounds."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise must(f"must be a whole number from {least} to {most}")
+        return value
+
+    return BeforeValidator(check), WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
 
 
-Count = Annotated[
-    StrictInt, BeforeValidator(_count), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1000})
-]
+Count = Annotated[StrictInt, *whole(1, 1000)]
 """A whole number from 1 to 1000."""
 
 
