@@ -16,6 +16,7 @@ from worker.core.footprints import Footprint
 from worker.core.model import (
     Action,
     ActionKind,
+    ActionState,
     Attempt,
     Beat,
     Directory,
@@ -27,6 +28,7 @@ from worker.core.model import (
     Outcome,
     RemoteIncident,
     Request,
+    Severity,
     SharedPost,
     Signal,
     SignalId,
@@ -500,13 +502,67 @@ class Story:
     attempts: Sequence[Attempt]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """
+    An inbound as the inbox lists it.
+
+    Args:
+        state: "pending", "done" or "parked".
+        detail: Why it is parked, or "".
+        statements: How many it makes that can be read.
+        unparsed: How many of its parts cannot.
+        size: Of its body, bytes.
+    """
+
+    seq: int
+    source: str
+    received_at: datetime
+    state: str
+    detail: str
+    statements: int
+    unparsed: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundStory:
+    """Everything about one inbound: how it stands, the request as it came, and what was heard in it, in order."""
+
+    received: Received
+    inbound: Inbound
+    heard: Sequence[Heard]
+
+
 class Queries(Protocol):
     """What people and programs ask of the ledger; never needed by a step."""
 
     def history(
-        self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100
+        self,
+        *,
+        page: str = "",
+        rule_id: str = "",
+        states: Collection[ActionState] = (),
+        since: datetime | None = None,
+        limit: int = 100,
     ) -> Sequence[HistoryLine]:
-        """Give actions, the newest first."""
+        """Give actions, the newest first; () of *states* is any."""
+        ...
+
+    def inbounds(
+        self,
+        *,
+        source: str = "",
+        states: Collection[str] = (),
+        unparsed: bool = False,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> Sequence[Received]:
+        """Give inbounds, the newest first; with *unparsed* only those not understood, whole or in part."""
+        ...
+
+    def inbound(self, seq: int) -> InboundStory | None:
+        """Tell one inbound."""
         ...
 
     def story(self, reference: str) -> Story | None:
@@ -522,8 +578,10 @@ class Queries(Protocol):
         """
         ...
 
-    def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
-        """Give notices, the newest first."""
+    def notices(
+        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO
+    ) -> Sequence[tuple[datetime, Notice]]:
+        """Give notices of at least *severity*, the newest first."""
         ...
 
 

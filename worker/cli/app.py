@@ -13,7 +13,9 @@ from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.failures import Commands
 from worker.cli.history import history
+from worker.cli.inbox import inbox
 from worker.cli.maintenance import maintenance
+from worker.cli.notices import notices
 from worker.cli.pages import pages
 from worker.cli.pause import pause, resume
 from worker.cli.run import run
@@ -21,6 +23,7 @@ from worker.cli.sandbox import sandbox
 from worker.cli.schema import schema
 from worker.cli.send import send
 from worker.cli.show import show
+from worker.cli.status import status
 from worker.cli.testing import rule_tests
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
@@ -29,8 +32,11 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "test": rule_tests,
     "pages": pages,
     "send": send,
+    "status": status,
     "history": history,
     "show": show,
+    "inbox": inbox,
+    "notices": notices,
     "pause": pause,
     "resume": resume,
     "doctor": doctor,
@@ -83,6 +89,7 @@ def statusbridge(
       statusbridge check rules           are the rules right?
       statusbridge doctor --rules rules  is everything here that a worker needs?
       statusbridge run --rules rules     receive webhooks, keep the page up to date
+      statusbridge status                does anything need a person?
       statusbridge history               what did the page get, when and why?
 
     Exit codes: 0 good; 1 the answer is no, or it could not be done now; 2 wrong configuration or call.

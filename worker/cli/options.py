@@ -23,6 +23,11 @@ LedgerOption = Annotated[
         help="sqlite:///path or postgresql://…; else STATUSBRIDGE_LEDGER, else sqlite:///statusbridge.db.",
     ),
 ]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="How long back: 90s, 30m, 2h, 7d; or a time: 2026-11-23T10:00Z (UTC)."),
+]
+LimitOption = Annotated[int, typer.Option(metavar="NUMBER", min=1, max=100_000, help="How many at most.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
 

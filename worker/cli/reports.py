@@ -21,6 +21,13 @@ def label(line: HistoryLine) -> str:
     return f"{line.rule_id}#{line.number}" if line.rule_id else line.episode
 
 
+def footing(shown: int, limit: int) -> str:
+    """Say how much of what there is was shown."""
+    if not shown:
+        return "nothing yet that fits"
+    return f"the newest {limit}; there may be more: --limit" if shown == limit else f"{shown} in all"
+
+
 def pairs(values: Mapping[str, Any], sign: str = "=", between: str = ", ") -> str:
     """Write a map on one line."""
     return between.join(f"{name}{sign}{value}" for name, value in values.items())

@@ -1,4 +1,4 @@
-"""``show``: the story of one episode."""
+"""``show``: the story of one episode, or of one inbound."""
 
 from __future__ import annotations
 
@@ -25,27 +25,37 @@ Chapter = tuple[datetime, str, str]
 
 
 def show(
-    episode: Annotated[
-        str, typer.Argument(metavar="EPISODE", help="rule#number, as `history` shows it, or its full id.")
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="WHAT", help="rule#number, as `history` shows it, or its full id; or inbound/number."),
     ],
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Tell the story of one episode, in order of time.
+    Tell the story of one episode, or of one webhook.
 
-    Events in, decisions with their reasons, actions, attempts, and what the page got. Works while a worker runs.
+    Of an episode, in order of time: events in, decisions with their reasons, actions, attempts, and what the page got.
+    Of a webhook: what was received, without what proved its sender; what was heard in it; why it is parked. Works while
+    a worker runs.
 
     \b
     Examples:
       statusbridge show checkout-outage#3
       statusbridge show checkout-outage@main#3 --json
+      statusbridge show inbound/42
 
-    Exit codes: 0 good; 1 there is no such episode; 2 there is no such ledger.
+    Exit codes: 0 good; 1 there is no such episode or webhook; 2 there is no such ledger.
     """
+    from worker.cli.inbound import inbound_named, tell
     from worker.cli.reading import ledger_to_read
 
+    episode = " ".join(what)
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
+        number = inbound_named(episode)
+        if number is not None:
+            tell(book.inbound(number), number, as_json)
+            return
         story = book.story(episode)
         if story is None:
             remark(_unknown(book, episode))

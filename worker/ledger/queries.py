@@ -5,13 +5,13 @@ What people and programs ask of the ledger. This file may not write.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, WindowPhase
+from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, Severity, WindowPhase
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
 from worker.ledger.rows import (
@@ -22,7 +22,9 @@ from worker.ledger.rows import (
     attempt_of,
     decision_of,
     heard_of,
+    inbound_of,
     notice_of,
+    received_of,
 )
 from worker.ledger.tables import (
     ACTION,
@@ -37,7 +39,7 @@ from worker.ledger.tables import (
     SIGNAL,
     WINDOW,
 )
-from worker.ports import HistoryLine, Story
+from worker.ports import HistoryLine, InboundStory, Received, Story
 
 _decided_by: ColumnElement[str] = func.coalesce(EPISODE.c.rule_id, WINDOW.c.plan_id)
 _ACTIONS = (
@@ -46,23 +48,67 @@ _ACTIONS = (
     .outerjoin(WINDOW, WINDOW.c.id == ACTION.c.aggregate)
 )
 
+_SIZE = func.length(INBOUND.c.body).label("size")
+_RECEIVED = select(*(column for column in INBOUND.c if column.name not in ("body", "headers", "query")), _SIZE)
+
 
 class Queries(Part):
     """Implements ``ports.Queries``."""
 
     def history(
-        self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100
+        self,
+        *,
+        page: str = "",
+        rule_id: str = "",
+        states: Collection[ActionState] = (),
+        since: datetime | None = None,
+        limit: int = 100,
     ) -> Sequence[HistoryLine]:
-        """Give actions, the newest first."""
+        """Give actions, the newest first; () of *states* is any."""
         query = _ACTIONS.order_by(ACTION.c.created_at.desc(), ACTION.c.aggregate.desc(), ACTION.c.seq.desc())
         if page:
             query = query.where(ACTION.c.page == page)
         if rule_id:
             query = query.where(_decided_by == rule_id)
+        if states:
+            query = query.where(ACTION.c.state.in_([state.value for state in states]))
         if since is not None:
             query = query.where(ACTION.c.created_at >= since)
         with self._database.read() as connection:
             return [_line_of(row) for row in connection.execute(query.limit(limit))]
+
+    def inbounds(
+        self,
+        *,
+        source: str = "",
+        states: Collection[str] = (),
+        unparsed: bool = False,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> Sequence[Received]:
+        """Give inbounds, the newest first; with *unparsed* only those not understood, whole or in part."""
+        query = _RECEIVED.order_by(INBOUND.c.seq.desc()).limit(limit)
+        if source:
+            query = query.where(INBOUND.c.source == source)
+        if states:
+            query = query.where(INBOUND.c.state.in_(states))
+        if unparsed:
+            query = query.where(INBOUND.c.unparsed > 0)
+        if since is not None:
+            query = query.where(INBOUND.c.received_at >= since)
+        with self._database.read() as connection:
+            return [received_of(row) for row in connection.execute(query)]
+
+    def inbound(self, seq: int) -> InboundStory | None:
+        """Tell one inbound."""
+        request = select(INBOUND, _SIZE).where(INBOUND.c.seq == seq)
+        heard = select(EVENT).where(EVENT.c.inbound_seq == seq).order_by(EVENT.c.position, EVENT.c.id)
+        with self._database.read() as connection:
+            row = connection.execute(request).one_or_none()
+            if row is None:
+                return None
+            lines = [heard_of(line) for line in connection.execute(heard)]
+        return InboundStory(received=received_of(row), inbound=inbound_of(row), heard=lines)
 
     def story(self, reference: str) -> Story | None:
         """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous."""
@@ -97,9 +143,13 @@ class Queries(Part):
             **{f"actions_done_{kind}": done.get(kind, 0) for kind in ActionKind},
         }
 
-    def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
-        """Give notices, the newest first."""
-        query = select(NOTICE).order_by(NOTICE.c.id.desc()).limit(limit)
+    def notices(
+        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO
+    ) -> Sequence[tuple[datetime, Notice]]:
+        """Give notices of at least *severity*, the newest first."""
+        query = select(NOTICE).where(NOTICE.c.severity >= severity.value).order_by(NOTICE.c.id.desc()).limit(limit)
+        if since is not None:
+            query = query.where(NOTICE.c.at >= since)
         with self._database.read() as connection:
             return [(row.at, notice_of(row)) for row in connection.execute(query)]
 

@@ -32,7 +32,7 @@ from worker.core.model import (
 )
 from worker.ledger.codec import Form, dump
 from worker.ledger.columns import handle
-from worker.ports import Decision, Entry, Heard
+from worker.ports import Decision, Entry, Heard, Received
 
 Values = dict[str, Any]
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
@@ -88,6 +88,20 @@ def inbound_of(row: AnyRow) -> Inbound:
         query=row.query,
         method=row.method,
         seq=row.seq,
+    )
+
+
+def received_of(row: AnyRow) -> Received:
+    """Give what the inbox lists of it; needs the column ``size`` beside those of the table."""
+    return Received(
+        seq=row.seq,
+        source=row.source,
+        received_at=row.received_at,
+        state=row.state,
+        detail=row.detail,
+        statements=row.statements,
+        unparsed=row.unparsed,
+        size=row.size,
     )
 
 

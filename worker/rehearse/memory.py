@@ -29,6 +29,7 @@ from worker.core.model import (
     Member,
     Notice,
     Phase,
+    Severity,
     Signal,
     SignalId,
     Window,
@@ -36,7 +37,18 @@ from worker.core.model import (
 )
 from worker.core.windows import mutes
 from worker.errors import Conflict, LedgerUnavailable, Overloaded
-from worker.ports import EVERY_KIND, Commit, Decision, Entry, Heard, HistoryLine, Recorded, Story
+from worker.ports import (
+    EVERY_KIND,
+    Commit,
+    Decision,
+    Entry,
+    Heard,
+    HistoryLine,
+    InboundStory,
+    Received,
+    Recorded,
+    Story,
+)
 
 URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.COMPLETE_MAINTENANCE)
 
@@ -45,7 +57,9 @@ URGENT = (ActionKind.RESOLVE_INCIDENT, ActionKind.START_MAINTENANCE, ActionKind.
 class _Kept:
     inbound: Inbound
     state: str
+    statements: int
     unparsed: int
+    detail: str = ""
 
 
 class MemoryLedger:
@@ -97,7 +111,9 @@ class MemoryLedger:
                 first = self._deliveries.setdefault((entry.inbound.source, entry.delivery), seq)
             if first == seq:
                 state = "pending" if entry.statements or entry.unparsed else "done"
-                kept = self._inbounds[seq] = _Kept(replace(entry.inbound, seq=seq), state, entry.unparsed)
+                kept = self._inbounds[seq] = _Kept(
+                    replace(entry.inbound, seq=seq), state, entry.statements, entry.unparsed
+                )
                 if state == "pending":
                     self._pending[seq] = kept.inbound
         done(Recorded(first, duplicate=first != seq))
@@ -142,7 +158,8 @@ class MemoryLedger:
 
     def _apply(self, commit: Commit) -> None:
         for handled in commit.handled:
-            self._inbounds[handled.seq].state = handled.state
+            taken = self._inbounds[handled.seq]
+            taken.state, taken.detail = handled.state, handled.detail
             del self._pending[handled.seq]
         for signal in commit.signals:
             self._signals[signal.id] = replace(signal, version=signal.version + 1)
@@ -405,7 +422,13 @@ class MemoryLedger:
     # -- queries
 
     def history(
-        self, *, page: str = "", rule_id: str = "", since: datetime | None = None, limit: int = 100
+        self,
+        *,
+        page: str = "",
+        rule_id: str = "",
+        states: Collection[ActionState] = (),
+        since: datetime | None = None,
+        limit: int = 100,
     ) -> Sequence[HistoryLine]:
         with self._lock:
             lines = [
@@ -413,10 +436,37 @@ class MemoryLedger:
                 for line in self._lines(self._actions.values())
                 if page in ("", line.action.page)
                 and rule_id in ("", line.rule_id)
+                and (not states or line.action.state in states)
                 and (since is None or line.action.created_at >= since)
             ]
         by_time = sorted(lines, key=lambda line: (line.action.created_at, line.episode, line.action.seq), reverse=True)
         return by_time[:limit]
+
+    def inbounds(
+        self,
+        *,
+        source: str = "",
+        states: Collection[str] = (),
+        unparsed: bool = False,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> Sequence[Received]:
+        with self._lock:
+            found = [
+                _received(kept)
+                for kept in reversed(self._inbounds.values())
+                if source in ("", kept.inbound.source)
+                and (not states or kept.state in states)
+                and (kept.unparsed or not unparsed)
+                and (since is None or kept.inbound.received_at >= since)
+            ]
+        return found[:limit]
+
+    def inbound(self, seq: int) -> InboundStory | None:
+        with self._lock:
+            kept = self._inbounds.get(seq)
+            lines = sorted((h for *_, h in self._heard if h.inbound_seq == seq), key=lambda line: line.position)
+        return InboundStory(received=_received(kept), inbound=kept.inbound, heard=lines) if kept else None
 
     def story(self, reference: str) -> Story | None:
         with self._lock:
@@ -445,9 +495,12 @@ class MemoryLedger:
             **{f"actions_done_{kind}": done[kind] for kind in ActionKind},
         }
 
-    def notices(self, limit: int = 100) -> Sequence[tuple[datetime, Notice]]:
+    def notices(
+        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO
+    ) -> Sequence[tuple[datetime, Notice]]:
         with self._lock:
-            return self._notices[::-1][:limit]
+            told = [(at, n) for at, n in self._notices if n.severity >= severity and (since is None or at >= since)]
+        return told[::-1][:limit]
 
     def flags(self, name: str) -> Sequence[Flag]:
         with self._lock:
@@ -489,6 +542,19 @@ class MemoryLedger:
                 update_id=action.update_id,
                 attempts=action.tries,
             )
+
+
+def _received(kept: _Kept) -> Received:
+    return Received(
+        seq=kept.inbound.seq,
+        source=kept.inbound.source,
+        received_at=kept.inbound.received_at,
+        state=kept.state,
+        detail=kept.detail,
+        statements=kept.statements,
+        unparsed=kept.unparsed,
+        size=len(kept.inbound.body),
+    )
 
 
 def _version(stored: Signal | Episode | Window | None) -> int:

@@ -384,6 +384,7 @@ WHOLE_TABLES_READ = {
     },  # counts, over covering indexes
     "flags": {"SCAN flag"},  # a few rows, if any
     "history": {"SCAN action"},  # in order of time, up to the limit
+    "inbounds": {"SCAN inbound"},  # in order of receipt, up to the limit
     "notices": {"SCAN notice"},  # in order of time, up to the limit
     "prune": {"SCAN inbound", "SCAN notice"},  # the same
 }
@@ -434,6 +435,9 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
         "unsettled_creates": lambda: ledger.unsettled_creates("page"),
         "history": ledger.history,
         "story": lambda: ledger.story("rule#1"),
+        "inbounds": ledger.inbounds,
+        "inbounds parked": lambda: ledger.inbounds(states=("parked", "pending"), unparsed=True),
+        "inbound": lambda: ledger.inbound(1),
         "totals": ledger.totals,
         "notices": ledger.notices,
         "prune": lambda: ledger.prune(inbounds_before=NOW, signals_before=NOW, ended_before=NOW),

@@ -1,0 +1,106 @@
+"""What ``show`` tells of one inbound: the request as it came, without what proved its sender, and what became of it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from worker.cli.console import answer, document, remark, table, utc
+from worker.cli.failures import NO
+
+if TYPE_CHECKING:
+    from worker.ports import Heard, InboundStory
+
+EXCERPT = 2000
+"""Characters of a body that people see; programs get all of it."""
+
+_PROOF = re.compile(r"signature|token|secret|key|auth|cookie")
+"""Names of headers that may prove a sender, and so let whoever reads them send the same again."""
+_NAME = re.compile(r"inbound[/ ](\d{1,18})")
+
+
+def inbound_named(reference: str) -> int | None:
+    """Read "inbound/42", or "inbound 42" as causes and notices write it; None for anything else."""
+    found = _NAME.fullmatch(reference)
+    return int(found[1]) if found else None
+
+
+def tell(story: InboundStory | None, number: int, as_json: bool) -> None:
+    """
+    Tell one inbound.
+
+    Raises:
+        Exit: There is none.
+    """
+    if story is None:
+        remark(f"there is no inbound {number}; `statusbridge inbox` names them, and old ones are removed")
+        raise typer.Exit(NO)
+    if as_json:
+        document(_as_data(story))
+        return
+    answer(_heading(story))
+    if story.heard:
+        table(("HEARD", "EFFECT"), [_row(heard) for heard in story.heard])
+        answer("")
+    answer("\n".join(f"{name}: {value}" for name, value in sorted(_headers(story).items())))
+    answer(f"\n{_excerpt(_text(story))}")
+
+
+def _heading(story: InboundStory) -> str:
+    from worker.cli.inbox import said
+
+    received, inbound = story.received, story.inbound
+    query = f"?{inbound.query}" if inbound.query else ""
+    facts = {
+        "inbound": str(received.seq),
+        "received": f"{utc(received.received_at)} UTC",
+        "request": f"{inbound.method} /hooks/{received.source}{query}, {received.size} bytes",
+        "says": said(received),
+        "state": received.state,
+        "why": received.detail,
+    }
+    return "\n".join(f"{name:<9}{text}" for name, text in facts.items() if text) + "\n"
+
+
+def _row(heard: Heard) -> tuple[str, str]:
+    from worker.cli.reports import statement
+
+    return statement(heard.event), heard.effect
+
+
+def _headers(story: InboundStory) -> dict[str, str]:
+    return {name: "(hidden)" if _PROOF.search(name) else value for name, value in story.inbound.headers.items()}
+
+
+def _text(story: InboundStory) -> str:
+    return story.inbound.body.decode("utf-8", "replace")
+
+
+def _excerpt(body: str) -> str:
+    rest = len(body) - EXCERPT
+    return body if rest <= 0 else f"{body[:EXCERPT]}…\n({rest} more characters: --json shows all)"
+
+
+def _as_data(story: InboundStory) -> dict[str, Any]:
+    from worker.cli.inbox import as_data
+
+    return {
+        **as_data(story.received),
+        "method": story.inbound.method,
+        "query": story.inbound.query,
+        "headers": _headers(story),
+        "body": _text(story),
+        "heard": [
+            {
+                "kind": heard.event.kind,
+                "key": heard.event.key,
+                "status": heard.event.status.value,
+                "severity": heard.event.severity,
+                "title": heard.event.title,
+                "effect": heard.effect,
+            }
+            for heard in story.heard
+        ],
+    }

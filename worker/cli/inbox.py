@@ -1,0 +1,79 @@
+"""``inbox``: what came in, and what could not be made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.console import document, remark, table, utc
+from worker.cli.options import JsonOption, LedgerOption, LimitOption, SinceOption, settings_of
+
+if TYPE_CHECKING:
+    from worker.ports import Received
+
+
+def inbox(
+    parked: Annotated[bool, typer.Option("--parked", help="Only what could not be followed, or not in full.")] = False,
+    unparsed: Annotated[
+        bool, typer.Option("--unparsed", help="Only what was not understood, whole or in part.")
+    ] = False,
+    source: Annotated[str, typer.Option(metavar="NAME", help="Only of this source.", show_default=False)] = "",
+    since: SinceOption = None,
+    limit: LimitOption = 50,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """
+    Show the webhooks that came in.
+
+    The newest first, each with what became of it. Parked are those that were not understood, whole or in part, and
+    those that a rule failed on; what could be followed of them was. Works while a worker runs. Times are UTC.
+
+    \b
+    Examples:
+      statusbridge inbox --parked
+      statusbridge inbox --source ci --since 2h --json
+      statusbridge show inbound/42     one of them: what was received, and why it is parked
+
+    Exit codes: 0 good; 2 there is no such ledger.
+    """
+    from worker.cli.reading import ledger_to_read, moment, now
+    from worker.cli.reports import footing
+
+    # What is not understood stays parked; it is never done.
+    states = ("parked",) if parked else ("parked", "pending") if unparsed else ()
+    start = moment("--since", since, now()) if since else None
+    with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
+        found = book.inbounds(source=source, states=states, unparsed=unparsed, since=start, limit=limit)
+    if as_json:
+        document({"inbounds": [as_data(received) for received in found]})
+        return
+    if found:
+        rows = [(utc(r.received_at), f"inbound/{r.seq}", r.source, r.state, said(r), r.detail) for r in found]
+        table(("UTC", "INBOUND", "SOURCE", "STATE", "SAID", "WHY"), rows)
+    remark(footing(len(found), limit))
+
+
+def said(received: Received) -> str:
+    """Count what an inbound says: "3 events, 1 not understood"."""
+    parts = [_many(received.statements, "event")] if received.statements or not received.unparsed else []
+    return ", ".join([*parts, *([f"{received.unparsed} not understood"] if received.unparsed else [])])
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def as_data(received: Received) -> dict[str, Any]:
+    """One inbound for programs."""
+    return {
+        "inbound": received.seq,
+        "source": received.source,
+        "received_at": received.received_at,
+        "state": received.state,
+        "events": received.statements,
+        "unparsed": received.unparsed,
+        "bytes": received.size,
+        "why": received.detail,
+    }
