@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from worker.core.drift import Sweep
 from worker.core.footprints import Footprint
 from worker.core.model import (
     Action,
@@ -251,9 +252,9 @@ class Commit:
     """
     What a step submits: rows, and the versions that they were read at.
 
-    Every episode, window and signal carries the version it was read at (0: new); the ledger refuses the whole commit
-    with Conflict when one of them has another by now, and stores version + 1. Changes of actions and attempts always
-    travel with their episode or window.
+    Every episode, window, signal and sweep carries the version it was read at (0: new); the ledger refuses the whole
+    commit with Conflict when one of them has another by now, and stores version + 1. Changes of actions and attempts
+    always travel with their episode or window.
 
     Args:
         actions: Every action that is new or changed; those of an episode's ``actions`` that did not change need not.
@@ -277,6 +278,7 @@ class Commit:
     wakes: Sequence[tuple[str, str]] = ()
     flags: Sequence[Flag] = ()
     beats: Sequence[Beat] = ()
+    sweeps: Sequence[Sweep] = ()
     revisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -433,7 +435,7 @@ class Outbox(Protocol):
 
 
 class Footprints(Protocol):
-    """What was written to pages, for comparing it with what they show."""
+    """What was written to pages, for comparing it with what they show, and what that has come to."""
 
     def footprint(self, aggregate: str) -> Footprint | None:
         """Give what one episode or window wrote; None where there is no such thing."""
@@ -444,6 +446,10 @@ class Footprints(Protocol):
         Give the footprints of everything on a page that is live or has unsettled actions, or whose actions were decided
         after *since*.
         """
+        ...
+
+    def sweep(self, page: str) -> Sweep:
+        """Give what the comparisons of a page have come to."""
         ...
 
 

@@ -29,6 +29,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rows_removed": ("Rows of the ledger that were removed because they were old.", ()),
     "attempts": ("Attempts at writes to a page.", ("page", "result")),
     "takeovers": ("Incidents and windows of ours that people took over on the page.", ("page",)),
+    "sweeps": ("Comparisons of a whole page with the ledger.", ("page",)),
     "page_reads_failed": ("Reads of a page that failed.", ("page",)),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {

@@ -26,6 +26,7 @@ from tests.fakes.ledger_rows import (
     stored,
     window,
 )
+from worker.core.drift import Drift, DriftKind, Sweep
 from worker.core.model import (
     PAUSE,
     Action,
@@ -831,6 +832,19 @@ class TestFootprints:
         found = [each.subject.id for each in ledger.footprints("page", NOW)]
         assert found == [window().id, "rule@page#2", "rule@page#3", "rule@page#4"]
 
+    def test_a_sweep_is_kept_whole_and_by_whoever_was_first(self, ledger: AnyLedger) -> None:
+        assert ledger.sweep("page") == Sweep(page="page")
+        one = Drift(kind=DriftKind.LOST, subject="rule@page#1", remote_id="inc-1", what="object", text=HOSTILE)
+        first, new = Sweep(page="page").after([one], NOW, whole=True)
+        assert new == [one]
+        commit(ledger, sweeps=[first])
+        assert ledger.sweep("page") == stored(first)
+        with pytest.raises(Conflict):
+            commit(ledger, sweeps=[first])
+        assert ledger.totals()["drift_lost"] == 1
+        commit(ledger, sweeps=[ledger.sweep("page").after([], NOW + MINUTE, whole=True)[0]])
+        assert ledger.totals()["drift_lost"] == 0
+
 
 class TestQueries:
     def test_history_gives_the_newest_first_of_what_is_asked_for(self, ledger: AnyLedger) -> None:
@@ -926,7 +940,7 @@ class TestQueries:
         names |= {"pauses"}
         names |= {f"episodes_{phase}" for phase in Phase} | {f"actions_{state}" for state in ActionState}
         names |= {f"windows_{phase}" for phase in WindowPhase}
-        names |= {f"actions_done_{kind}" for kind in ActionKind}
+        names |= {f"actions_done_{kind}" for kind in ActionKind} | {f"drift_{kind}" for kind in DriftKind}
         assert ledger.totals() == dict.fromkeys(names, 0)
 
     def test_totals_count(self, ledger: AnyLedger) -> None:

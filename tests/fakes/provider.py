@@ -78,11 +78,15 @@ class FakePage:
         clock: Aware, UTC.
         watch: Called with every write before it takes effect.
         retry_at: What the page asks for with every NOT_SENT.
+        lag: Reads show the page as it was so long ago.
+        alters: What the page makes of each text that it is sent.
     """
 
     clock: Callable[[], datetime]
     watch: Callable[[Action, Request], None] = lambda action, request: None
     retry_at: timedelta | None = None
+    lag: timedelta = timedelta()
+    alters: Callable[[str], str] = lambda text: text
     down: bool = False
     script: deque[Answer] = field(default_factory=deque)
     always: Answer = Answer.DONE
@@ -95,6 +99,7 @@ class FakePage:
 
     def __post_init__(self) -> None:
         self._keys: dict[str, str] = {}
+        self._past: list[tuple[datetime, dict[str, RemoteIncident]]] = []
         self._late: list[tuple[Action, Request]] = []
         self._lock = threading.Lock()
         self._ids = 0
@@ -111,18 +116,15 @@ class FakePage:
 
     def ongoing(self, directory: Directory) -> Sequence[RemoteIncident]:
         self._read()
-        with self._lock:
-            return [i for i in self.incidents.values() if i.starts_at is None and i.status != IncidentStatus.RESOLVED]
+        return [i for i in self._shown().values() if i.starts_at is None and i.status != IncidentStatus.RESOLVED]
 
     def windows(self, directory: Directory) -> Sequence[RemoteIncident]:
         self._read()
-        with self._lock:
-            return [i for i in self.incidents.values() if i.starts_at and i.status != WindowStatus.COMPLETE]
+        return [i for i in self._shown().values() if i.starts_at and i.status != WindowStatus.COMPLETE]
 
     def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
         self._read()
-        with self._lock:
-            return self.incidents.get(remote_id)
+        return self._shown().get(remote_id)
 
     def request(self, action: Action, directory: Directory) -> Request:
         unknown = action.content.components.keys() - directory.components.keys()
@@ -178,6 +180,7 @@ class FakePage:
             update_id=post,
             published_at=shown,
             name=self.incidents[incident].name,
+            differences=() if self.alters(said := action.content.message) == said else ("message: altered",),
         )
 
     # -- what tests do to it
@@ -228,6 +231,17 @@ class FakePage:
         if self.down:
             raise ProviderUnavailable("the page cannot be reached")
 
+    def _shown(self) -> dict[str, RemoteIncident]:
+        with self._lock:
+            if not self.lag:
+                return dict(self.incidents)
+            then = [incidents for at, incidents in self._past if at <= self.clock() - self.lag]
+            return then[-1] if then else {}
+
+    def _changed(self) -> None:
+        if self.lag:
+            self._past.append((self.clock(), dict(self.incidents)))
+
     def _apply(self, action: Action, request: Request) -> tuple[str, str, datetime | None]:
         """Take effect; give the ids of the incident and the post, and when the incident was published."""
         body = json.loads(request.body)
@@ -258,6 +272,7 @@ class FakePage:
             self.incidents[incident] = RemoteIncident(
                 id=incident, name=name, status="", component_ids=components, published_at=self.clock()
             )
+            self._changed()
         return incident
 
     def _timed(self, window: str, times: Sequence[str], **more: object) -> None:
@@ -265,15 +280,20 @@ class FakePage:
         with self._lock:
             shown = self.incidents[window]
             self.incidents[window] = replace(shown, starts_at=starts_at, ends_at=ends_at, **more)  # type: ignore[arg-type]
+            self._changed()
 
     def _post(self, incident: str, message: str, status: str) -> str:
         with self._lock:
             self._ids += 1
             shown = self.incidents[incident]
             update = RemoteUpdate(
-                id=f"up-{self._ids}", message=message, status=status or shown.status, published_at=self.clock()
+                id=f"up-{self._ids}",
+                message=self.alters(message),
+                status=status or shown.status,
+                published_at=self.clock(),
             )
             self.incidents[incident] = replace(shown, status=update.status, updates=(*shown.updates, update))
+            self._changed()
         return update.id
 
 

@@ -11,6 +11,7 @@ from worker.cli.check import check
 from worker.cli.console import answer
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
+from worker.cli.drift import drift
 from worker.cli.failures import Commands
 from worker.cli.history import history
 from worker.cli.inbox import inbox
@@ -39,6 +40,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "notices": notices,
     "pause": pause,
     "resume": resume,
+    "drift": drift,
     "doctor": doctor,
     "sandbox": sandbox,
     "demo": demo,

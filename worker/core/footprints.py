@@ -59,12 +59,15 @@ class Footprint:
         late.
         """
         seen = self.own.union(self.subject.accepted, *(attempt.baseline for attempt in self.attempts))
-        return tuple(post for post in shown.updates if post.id not in seen and not self.copies(post))
+        return tuple(post for post in shown.updates if post.id not in seen and self.copied(post) is None)
 
-    def copies(self, post: RemoteUpdate) -> bool:
-        """Say whether a post that is not known to be ours says what we once sent."""
-        sent = {attempt.action_id for attempt in self.attempts}
-        return post.id not in self.own and any(bears(action, post) for action in self.actions if action.id in sent)
+    def copied(self, post: RemoteUpdate) -> Action | None:
+        """Give the action that we once sent, where a post that is not known to be ours came of it."""
+        if post.id in self.own or post.id in self.subject.accepted:
+            return None
+        before = {attempt.action_id: attempt.baseline for attempt in reversed(self.attempts)}
+        alike = (action for action in self.actions if action.id in before and bears(action, post))
+        return next((action for action in alike if post.id not in before[action.id]), None)
 
 
 def normal(text: str) -> str:

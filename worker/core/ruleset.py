@@ -44,6 +44,10 @@ class Template(Protocol):
         """
         ...
 
+    def likeness(self, text: str) -> int | None:
+        """Count the characters of its own that *text* bears; None where *text* cannot have come of it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SecretRef:

@@ -62,6 +62,7 @@ class Template:
         self.words = frozenset(check.words)
         self.trusted = check.trusted
         self._tree = tree
+        self._fixed = _fixed(tree)
         self._limit = limit
         self._markdown = markdown
         self._code: Any = None
@@ -90,6 +91,22 @@ class Template:
             raise self._failed(str(fault) or type(fault).__name__) from fault
         return sheet.finished()
 
+    def likeness(self, text: str) -> int | None:
+        """See ``ruleset.Template``; white space counts as one blank."""
+        first, *between = self._fixed
+        text = _blanks(text)
+        if not between:
+            return len(first) if text == first else None
+        last = between.pop()
+        place, end = len(first), len(text) - len(last)
+        if not text.startswith(first) or not text.endswith(last):
+            return None
+        for part in between:
+            place = text.find(part, place, end) + len(part)
+            if place < len(part):
+                return None
+        return sum(map(len, self._fixed)) if place <= end else None
+
     def _chunks(self, words: dict[str, Any], sheet: _Sheet) -> Iterator[str]:
         if self._code is None:  # compiling costs several times as much as checking, and most texts are seldom used
             self._code = _ENVIRONMENT.from_string(self._tree)
@@ -100,6 +117,22 @@ class Template:
 
     def _failed(self, why: str) -> EvaluationFailed:
         return EvaluationFailed(f"text `{cut(' '.join(self.text.split()), 80)}`: {why}")
+
+
+def _fixed(tree: nodes.Template) -> tuple[str, ...]:
+    """Give the text that every rendering has; something that varies stands between each part and the next."""
+    parts = [""]
+    for statement in tree.body:
+        for node in statement.nodes if isinstance(statement, nodes.Output) else [statement]:
+            if isinstance(node, nodes.TemplateData):
+                parts[-1] += node.data
+            else:
+                parts.append("")
+    return tuple(map(_blanks, parts))
+
+
+def _blanks(text: str) -> str:
+    return " ".join(text.split())
 
 
 def compile_template(text: str, words: Collection[str], limit: int, *, markdown: bool = True) -> Template:

@@ -51,6 +51,7 @@ from worker.ledger.rows import (
     notice_values,
     signal_values,
     stored_id,
+    sweep_values,
     window_values,
 )
 from worker.ledger.statements import chunks, insert_new, run_many, upsert
@@ -66,6 +67,7 @@ from worker.ledger.tables import (
     NOTICE,
     REVISION,
     SIGNAL,
+    SWEEP,
     WINDOW,
 )
 from worker.ports import Commit, Handled, Heard
@@ -117,6 +119,7 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     _versioned(connection, EPISODE, map(episode_values, commit.episodes))
     _versioned(connection, WINDOW, map(window_values, commit.windows))
     _members(connection, [*commit.episodes, *commit.windows], known)
+    _versioned(connection, SWEEP, map(sweep_values, commit.sweeps))
     run_many(connection, _ACTIONS, (action_values(action, now) for action in commit.actions))
     run_many(connection, _ATTEMPTS, map(attempt_values, commit.attempts))
     run_many(connection, _REVISIONS, _revisions(commit))
@@ -206,8 +209,8 @@ def _at_stored_version(table: Table) -> Update:
     return update(table).where(and_(*keys, table.c.version == bindparam("at_version")))
 
 
-_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in (SIGNAL, EPISODE, WINDOW)}
-_OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE, WINDOW)}
+_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in (SIGNAL, EPISODE, WINDOW, SWEEP)}
+_OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE, WINDOW, SWEEP)}
 
 _STORED_MEMBERS = select(
     MEMBER.c.aggregate,

@@ -9,17 +9,18 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, or_, select, type_coerce
+from sqlalchemy import Connection, Select, Text, select, type_coerce
 
+from worker.core.drift import Sweep
 from worker.core.footprints import Footprint
 from worker.core.model import Action, Attempt, Episode, Window
 from worker.ledger import windows
 from worker.ledger.columns import handle
 from worker.ledger.database import Part
 from worker.ledger.episodes import LIVE, whole
-from worker.ledger.rows import action_of, attempt_of
+from worker.ledger.rows import action_of, attempt_of, sweep_of
 from worker.ledger.statements import chunks
-from worker.ledger.tables import ACTION, ATTEMPT, EPISODE, WINDOW
+from worker.ledger.tables import ACTION, ATTEMPT, EPISODE, SWEEP, WINDOW
 
 
 class Footprints(Part):
@@ -32,20 +33,22 @@ class Footprints(Part):
 
     def footprints(self, page: str, since: datetime) -> Sequence[Footprint]:
         """Give the footprints of everything on a page that is live, or whose actions were decided after *since*."""
-        acted = select(ACTION.c.aggregate).where(ACTION.c.page == page, ACTION.c.created_at > since)
-        unsettled = select(ACTION.c.aggregate).where(ACTION.c.page == page, ACTION.c.settled.is_(False))
+        here = ACTION.c.page == page
+        questions = (
+            select(EPISODE.c.id).where(EPISODE.c.phase.in_(LIVE), EPISODE.c.page == page),
+            select(WINDOW.c.id).where(WINDOW.c.phase.in_(windows.LIVE), WINDOW.c.page == page),
+            select(ACTION.c.aggregate).where(ACTION.c.settled.is_(False), here),
+            select(ACTION.c.aggregate).where(ACTION.c.created_at > since, here),
+        )
         with self._database.read() as connection:
-            found = {
-                row.id
-                for table, live in ((EPISODE, LIVE), (WINDOW, windows.LIVE))
-                for row in connection.execute(
-                    select(table.c.id).where(
-                        table.c.page == page,
-                        or_(table.c.phase.in_(live), table.c.id.in_(acted), table.c.id.in_(unsettled)),
-                    )
-                )
-            }
+            found = {each for question in questions for each in connection.scalars(question)}
             return _footprints(connection, _subjects(connection, sorted(found)))
+
+    def sweep(self, page: str) -> Sweep:
+        """Give what the comparisons of a page have come to."""
+        with self._database.read() as connection:
+            row = connection.execute(select(SWEEP).where(SWEEP.c.page == page)).one_or_none()
+        return sweep_of(row) if row is not None else Sweep(page=page)
 
 
 def _subjects(connection: Connection, ids: Sequence[str]) -> list[Episode | Window]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from worker.core.drift import counted
 from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, Severity, WindowPhase
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
@@ -25,6 +26,7 @@ from worker.ledger.rows import (
     inbound_of,
     notice_of,
     received_of,
+    sweep_of,
 )
 from worker.ledger.tables import (
     ACTION,
@@ -37,6 +39,7 @@ from worker.ledger.tables import (
     MEMBER,
     NOTICE,
     SIGNAL,
+    SWEEP,
     WINDOW,
 )
 from worker.ports import HistoryLine, InboundStory, Received, Story
@@ -128,6 +131,7 @@ class Queries(Part):
             actions = _counts(connection, ACTION.c.state)
             done = _counts(connection, ACTION.c.kind, ACTION.c.state == ActionState.DONE.value)
             events = connection.scalar(select(func.count()).select_from(EVENT)) or 0
+            swept = [sweep_of(row) for row in connection.execute(select(SWEEP))]
             firing = connection.scalar(select(func.count()).where(SIGNAL.c.firing)) or 0
             pauses = connection.scalar(select(func.count()).where(FLAG.c.name == PAUSE)) or 0
         return {
@@ -141,6 +145,7 @@ class Queries(Part):
             **{f"windows_{phase}": windows.get(phase, 0) for phase in WindowPhase},
             **{f"actions_{state}": actions.get(state, 0) for state in ActionState},
             **{f"actions_done_{kind}": done.get(kind, 0) for kind in ActionKind},
+            **{f"drift_{kind}": count for kind, count in counted(each for s in swept for each in s.found).items()},
         }
 
     def notices(

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Row
 
+from worker.core.drift import Sweep
 from worker.core.model import (
     Action,
     ActionKind,
@@ -41,6 +42,7 @@ EVENTS = Form(Event)
 SIGNALS = Form(Signal, without=("version",))
 EPISODES = Form(Episode, without=("members", "actions", "wake_at", "version"))
 WINDOWS = Form(Window, without=("members", "actions", "wake_at", "version"))
+SWEEPS = Form(Sweep, without=("version",))
 ACTIONS = Form(Action, without=("not_before",))
 BEATS = Form(Beat, without=("source", "heard_at"))
 ATTEMPTS = Form(Attempt, without=("action_id", "number", "body"))
@@ -202,6 +204,16 @@ def window_values(window: Window) -> Values:
 def window_of(row: AnyRow, members: Mapping[SignalId, Member], actions: tuple[Action, ...]) -> Window:
     """Give the whole window."""
     return WINDOWS.read(row.body, wake_at=row.wake_at, version=row.version, members=members, actions=actions)
+
+
+def sweep_values(sweep: Sweep) -> Values:
+    """With the version that it has once it is stored."""
+    return {"page": sweep.page, "version": sweep.version + 1, "body": SWEEPS.write(sweep)}
+
+
+def sweep_of(row: AnyRow) -> Sweep:
+    """Give what the comparisons of a page have come to."""
+    return SWEEPS.read(row.body, version=row.version)
 
 
 def action_values(action: Action, now: datetime) -> Values:

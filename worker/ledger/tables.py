@@ -241,6 +241,16 @@ class RevisionRow(Row, table=True):
     spec: str = Field(sa_type=Text)
 
 
+class SweepRow(Row, table=True):
+    """What the comparisons of a page with the ledger have come to."""
+
+    __tablename__ = "sweep"
+
+    page: str = Field(sa_type=Words, primary_key=True)
+    version: int
+    body: str = Field(sa_type=Text)
+
+
 class FlagRow(Row, table=True):
     """What must survive a restart beside episodes: brakes, pauses, what a page was found to refuse. "" is all pages."""
 
@@ -276,5 +286,6 @@ ATTEMPT = _table(AttemptRow)
 DECISION = _table(DecisionRow)
 NOTICE = _table(NoticeRow)
 REVISION = _table(RevisionRow)
+SWEEP = _table(SweepRow)
 FLAG = _table(FlagRow)
 META = _table(MetaRow)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from worker.core.drift import Sweep, counted
 from worker.core.footprints import Footprint
 from worker.core.model import (
     PAUSE,
@@ -77,6 +78,7 @@ class MemoryLedger:
         self._windows: dict[str, Window] = {}
         self._stirring: dict[str, Window] = {}
         self._newest_in: dict[str, Window] = {}
+        self._sweeps: dict[str, Sweep] = {}
         self._members: dict[str, dict[SignalId, tuple[datetime, bool]]] = {}
         self._newest: dict[str, str] = {}
         self._live: dict[str, None] = {}
@@ -147,6 +149,9 @@ class MemoryLedger:
         for window in commit.windows:
             if window.version != _version(self._windows.get(window.id)):
                 raise Conflict("a window was changed meanwhile")
+        for sweep in commit.sweeps:
+            if sweep.version != self.sweep(sweep.page).version:
+                raise Conflict("a sweep was changed meanwhile")
         new = {signal.id for signal in commit.signals}
         aggregates: list[Episode | Window] = [*commit.episodes, *commit.windows]
         members = (key for each in aggregates for key in each.members)
@@ -173,6 +178,8 @@ class MemoryLedger:
             joined.update({key: (member.joined_at, member.cleared) for key, member in window.members.items()})
         for at_rest in [w.id for w in self._stirring.values() if not _stirs(w, commit.now)]:
             del self._stirring[at_rest]
+        for sweep in commit.sweeps:
+            self._sweeps[sweep.page] = replace(sweep, version=sweep.version + 1)
         for action in commit.actions:
             self._put(action, commit.now)
         for attempt in commit.attempts:
@@ -406,6 +413,10 @@ class MemoryLedger:
             chosen = [s for s in subjects if s.page == page and (s.phase.live or s.id in acted)]
             return [self._footprint(subject) for subject in sorted(chosen, key=lambda subject: subject.id)]
 
+    def sweep(self, page: str) -> Sweep:
+        with self._lock:
+            return self._sweeps.get(page, Sweep(page=page))
+
     def _footprint(self, subject: Episode | Window) -> Footprint:
         actions = sorted(self._actions_of.get(subject.id, {}).values(), key=lambda a: a.seq)
         own = self.own_updates(subject.remote_id) if subject.remote_id else frozenset()
@@ -481,6 +492,7 @@ class MemoryLedger:
             windows = Counter(w.phase for w in self._windows.values())
             actions = Counter(a.state for a in self._actions.values())
             done = Counter(a.kind for a in self._actions.values() if a.state is ActionState.DONE)
+            drifts = [drift for sweep in self._sweeps.values() for drift in sweep.found]
             firing = sum(signal.firing for signal in self._signals.values())
         return {
             "inbounds": sum(states.values()),
@@ -493,6 +505,7 @@ class MemoryLedger:
             **{f"windows_{phase}": windows[phase] for phase in WindowPhase},
             **{f"actions_{state}": actions[state] for state in ActionState},
             **{f"actions_done_{kind}": done[kind] for kind in ActionKind},
+            **{f"drift_{kind}": count for kind, count in counted(drifts).items()},
         }
 
     def notices(

@@ -7,18 +7,30 @@ between two readings of the ledger, so that nothing of ours can have happened me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from worker.core.drift import Drift, DriftKind, differences, known_ids, likeness, strange
 from worker.core.episodes import decide
 from worker.core.footprints import Footprint, Observed, observed
-from worker.core.model import ActionKind, Episode
+from worker.core.model import ActionKind, Episode, Notice, RemoteIncident, Severity, Window
 from worker.core.rulebook import RuleBook
+from worker.core.ruleset import RuleSet
 from worker.errors import Conflict, ProviderUnavailable
 from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Decision, Episodes, Footprints, Meter, Windows
 from worker.steps._surroundings import context_of
 
 CAUSE = "the page"
+SWEEP = 5
+"""At every how manieth look page and ledger are compared as a whole."""
+
+WHOLE_EVERY = timedelta(days=1)
+WHOLE = timedelta(days=30)
+"""How often, and how far back, they are compared also in what is over."""
+
+MOST_SHOWN = 500
+"""So many objects that are over are asked for at most, the newest first: a page gives only so many answers a minute."""
+
 HEARD_OF = timedelta(seconds=5)
 """How soon a page is looked at again because somebody said that there is a new post on it."""
 
@@ -75,7 +87,7 @@ class Observe:
             return 0
         self._looked[page], self._heeded[page] = now, told
         try:
-            return self._watch(page, channel)
+            return self._watch(page, channel) + self._sweep(page, channel)
         except ProviderUnavailable:
             self._meter.count("page_reads_failed", page=page)
             return 0
@@ -96,7 +108,7 @@ class Observe:
         subject = footprint.subject
         if not isinstance(subject, Episode) or subject.hands_off or not subject.phase.live:
             return False
-        shown = channel.provider.show(subject.remote_id, ActionKind.UPDATE_INCIDENT)
+        shown = channel.provider.show(subject.remote_id, _kind(subject))
         seen = observed(footprint, shown, DEADLINE + channel.settle, self._clock())
         commit = self._decided(subject, seen)
         if commit is None:
@@ -109,6 +121,28 @@ class Observe:
         if commit.episodes[0].hands_off:
             self._meter.count("takeovers", page=subject.page)
         return True
+
+    # -- page against ledger
+
+    def _sweep(self, page: str, channel: Channel) -> int:
+        sweep, now = self._footprints.sweep(page), self._clock()
+        if sweep.at is not None and sweep.at <= now < sweep.at + SWEEP * self._every:
+            return 0
+        whole = sweep.whole_at is None or not sweep.whole_at <= now < sweep.whole_at + WHOLE_EVERY
+        since = now - WHOLE if whole or sweep.whole_at is None else sweep.whole_at
+        found = compare(page, channel, self._footprints, self._book().rules, since, self._clock)
+        later, new = sweep.after(found, self._clock(), whole=whole)
+        try:
+            self._committer.commit(
+                Commit(now=self._clock(), sweeps=[later], notices=[_told(page, each) for each in new])
+            )
+        except Conflict:
+            self._meter.count("conflicts", step="observe")
+            return 0
+        self._meter.count("sweeps", page=page)
+        return 1
+
+    # -- deciding
 
     def _decided(self, episode: Episode, seen: Observed) -> Commit | None:
         now, book = self._clock(), self._book()
@@ -126,3 +160,70 @@ class Observe:
             wakes=book.woken(episode, after),
             revisions=book.revision(after.rule_hash),
         )
+
+
+def compare(
+    page: str, channel: Channel, ledger: Footprints, rules: RuleSet, since: datetime, clock: Clock
+) -> list[Drift]:
+    """
+    Compare a page with the ledger, in all that is open or was written to after *since*.
+
+    The ledger is read before and after the page; what moved on meanwhile is not judged. Reads only.
+
+    Raises:
+        ProviderUnavailable: The page could not be read.
+        LedgerUnavailable: The ledger could not be read.
+    """
+    settle = DEADLINE + channel.settle
+    before = ledger.footprints(page, since)
+    shown = _shown(before, channel, clock, settle)
+    after = ledger.footprints(page, since)
+    read_at = {footprint.subject.id: footprint.subject.version for footprint in before}
+    found: list[Drift] = []
+    for footprint in after:
+        subject = footprint.subject
+        if subject.remote_id in shown and read_at.get(subject.id) == subject.version:
+            found += differences(footprint, shown[subject.remote_id], clock(), settle)
+    known, looks_like_ours = known_ids([*before, *after]), likeness(rules, page)
+    strangers = [each for key, each in shown.items() if each is not None and key not in known]
+    return [*found, *filter(None, (strange(each, after, looks_like_ours) for each in strangers))]
+
+
+def _shown(
+    footprints: Sequence[Footprint], channel: Channel, clock: Clock, settle: timedelta
+) -> Mapping[str, RemoteIncident | None]:
+    """
+    Read all that is open, and what belongs to the *footprints*.
+
+    Lists may lag behind: where they differ from what we wrote, the object itself is asked for.
+    """
+    provider, directory = channel.provider, channel.directory()
+    listed = (*provider.ongoing(directory), *provider.windows(directory))
+    shown: dict[str, RemoteIncident | None] = {each.id: each for each in listed}
+    wanted = [f for f in footprints if f.subject.remote_id and not f.subject.hands_off]
+    doubtful = [
+        f
+        for f in wanted
+        if f.subject.remote_id in shown and differences(f, shown[f.subject.remote_id], clock(), settle)
+    ]
+    others = sorted((f for f in wanted if f.subject.remote_id not in shown), key=_recency, reverse=True)
+    for footprint in (*doubtful, *others[:MOST_SHOWN]):
+        remote_id = footprint.subject.remote_id
+        shown[remote_id] = provider.show(remote_id, _kind(footprint.subject))
+    return shown
+
+
+def _kind(subject: Episode | Window) -> ActionKind:
+    return ActionKind.UPDATE_MAINTENANCE if isinstance(subject, Window) else ActionKind.UPDATE_INCIDENT
+
+
+def _recency(footprint: Footprint) -> tuple[bool, datetime]:
+    """What is live comes before what is over."""
+    written_at = max((action.created_at for action in footprint.actions), default=footprint.subject.created_at)
+    return footprint.subject.phase.live, written_at
+
+
+def _told(page: str, drift: Drift) -> Notice:
+    severity = Severity.WARNING if drift.kind is DriftKind.CHANGED else Severity.ERROR
+    text = f"{drift.kind} on page `{page}`: {drift.text}"
+    return Notice(code="drift", subject=drift.subject or drift.remote_id, text=text, severity=severity)

@@ -82,8 +82,16 @@ def test_a_copy_of_ours_that_came_late_is_no_person() -> None:
     footprint = written("One.")
     late = post("late", "One.\r\n")
     assert strangers(footprint, post("own-1", "One."), late) == []
-    assert footprint.copies(late)
+    assert footprint.copied(late) == footprint.actions[0]
     assert strangers(footprint, post("own-1", "One."), post("p", "One.", "resolved")) == ["p"]
+
+
+def test_an_older_post_with_the_words_of_ours_is_no_copy() -> None:
+    footprint = written("One.")
+    (attempt,) = footprint.attempts
+    before = replace(footprint, attempts=(replace(attempt, baseline=("old",)),))
+    assert before.copied(post("old", "One.")) is None
+    assert replace(footprint, subject=episode(accepted=frozenset({"old"}))).copied(post("old", "One.")) is None
 
 
 def test_what_we_never_tried_to_say_is_no_copy_of_ours() -> None:

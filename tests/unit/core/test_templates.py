@@ -13,6 +13,8 @@ from time import thread_time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from worker.core import templates
 from worker.core.conditions import CompileFailed
@@ -530,3 +532,32 @@ def test_errors_do_not_carry_the_whole_template() -> None:
         render("{{ n / 0 }}" + "x" * 5000)
     assert len(str(caught.value)) < 200
     assert re.match(r"text `\{\{ n / 0 \}\}x+…`: ", str(caught.value))
+
+
+LIKENESS = [
+    ("Checkout is down", "Checkout is down", 16),
+    ("Checkout  is\ndown", " Checkout is down ", 16),
+    ("Checkout is down", "Checkout is up", None),
+    ("Checkout in {{ region }}", "Checkout in Europe", 11),
+    ("Checkout in {{ region }}", "Payments in Europe", None),
+    ("{{ region }} is down", "Europe is down", 7),
+    ("{{ region }} is down", "Europe is down again", None),
+    ("{{ region }}: {{ n }} of them", "eu: 3 of them", 8),
+    ("{{ region }}: {{ n }} of them", "eu 3 of them", None),
+    ("a{{ region }}a", "a", None),
+    ("{{ region }}", "whatever it is", 0),
+    ("{% if n %}Some{% else %}No{% endif %} trouble", "Some trouble", 7),
+]
+
+
+@pytest.mark.parametrize(("source", "text", "found"), LIKENESS)
+def test_what_may_have_come_of_a_text_bears_what_every_rendering_of_it_has(
+    source: str, text: str, found: int | None
+) -> None:
+    assert compile_template(source, VARS, 4096).likeness(text) == found
+
+
+@given(st.text(max_size=40), st.integers())
+def test_every_rendering_is_like_its_template(region: str, n: int) -> None:
+    template = compile_template("In {{ region }} there are {{ n }}{% if n %} or so{% endif %}.", VARS, 4096)
+    assert template.likeness(template.render({**WORDS, "region": region, "n": n})) is not None

@@ -381,7 +381,8 @@ WHOLE_TABLES_READ = {
         "SCAN event",
         "SCAN maintenance",
         "SCAN flag",
-    },  # counts, over covering indexes
+        "SCAN sweep",
+    },  # counts, over covering indexes; of sweeps there is one for each page
     "flags": {"SCAN flag"},  # a few rows, if any
     "history": {"SCAN action"},  # in order of time, up to the limit
     "inbounds": {"SCAN inbound"},  # in order of receipt, up to the limit
@@ -433,6 +434,9 @@ def test_no_question_reads_a_whole_table(ledger: Ledger) -> None:
         "attempts": lambda: ledger.attempts("rule@page#1/1"),
         "own_updates": lambda: ledger.own_updates("i"),
         "unsettled_creates": lambda: ledger.unsettled_creates("page"),
+        "footprint": lambda: ledger.footprint("rule@page#1"),
+        "footprints": lambda: ledger.footprints("page", NOW),
+        "sweep": lambda: ledger.sweep("page"),
         "history": ledger.history,
         "story": lambda: ledger.story("rule#1"),
         "inbounds": ledger.inbounds,

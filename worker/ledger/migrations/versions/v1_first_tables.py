@@ -134,6 +134,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("rule_hash", name="pk_revision"),
     )
     op.create_table(
+        "sweep",
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("page", name="pk_sweep"),
+    )
+    op.create_table(
         "signal",
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
