@@ -138,6 +138,8 @@ class Worker:
         self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
         self._transitions = Deliver(kinds=[kind for kind in ActionKind if kind.of_window], **outgoing)  # type: ignore[arg-type]
         self._observe = Observe(every=timedelta(seconds=self.settings.watch), **on_pages)  # type: ignore[arg-type]
+        own = {"switches": ledger, "footprints": ledger, "provider": lambda page: self._channels[page].provider}
+        self._commands = Commands(**own, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
         self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
         delivering = self._timed("deliver", self._deliver.run_once)
@@ -164,7 +166,7 @@ class Worker:
             alive=self.alive,
             ready=self.ready,
             exposition=meter.exposition,
-            run=Commands(switches=ledger, committer=committer, book=lambda: self._book, clock=clock).run,
+            run=self._commands.run,
             access=Access(admin_token=self.settings.admin_token, run_token=self.run_token),
         )
 

@@ -23,10 +23,12 @@ from worker.core.model import (
     Outcome,
     Post,
     PublishMode,
+    RemoteIncident,
     Result,
     Severity,
     Window,
 )
+from worker.core.ruleset import ApproveConfig
 from worker.errors import EvaluationFailed
 
 FAULT_PAUSE = timedelta(minutes=1)
@@ -88,6 +90,19 @@ class Working(Generic[Subject]):
         """Take into account that the page has what *action* says."""
         raise NotImplementedError
 
+    def give_up(self, why: str) -> None:
+        """End what the page has never had: a person does not want it there."""
+        raise NotImplementedError
+
+    def take_back(self, shown: RemoteIncident) -> None:
+        """Go on from what the page shows after a person had taken over."""
+        raise NotImplementedError
+
+    @property
+    def approval(self) -> ApproveConfig:
+        """What waits how long for a person, and what then."""
+        return ApproveConfig()
+
     @property
     def rests_until(self) -> datetime:
         """The earliest time of the next write; now, where the page may be written to at any time."""
@@ -108,8 +123,12 @@ class Working(Generic[Subject]):
         self.notices.append(Notice(code=code, subject=self.subject.id, text=text, severity=severity))
 
     def wake(self, *times: datetime | None) -> None:
-        """Set when to look again: the earliest of *times*."""
-        self.set(wake_at=min((time for time in times if time is not None), default=None))
+        """Set when to look again: the earliest of *times*, and of the deadlines of what waits for approval."""
+        actions: tuple[Action, ...] = self.subject.actions
+        deadlines: list[datetime | None] = [
+            action.deadline for action in actions if action.state is ActionState.AWAITING_APPROVAL
+        ]
+        self.set(wake_at=min((time for time in (*times, *deadlines) if time is not None), default=None))
 
     # -- actions
 
@@ -142,16 +161,23 @@ class Working(Generic[Subject]):
         Make an action, replacing the pending one that says less; relayed texts replace nothing.
 
         What takes the place of an action waits as long as that had to, be it because the page asked for it, or for
-        somebody else's incident.
+        somebody else's incident. An approval does not go over to it, but the deadline of one does.
         """
         blocked_by = ""
+        bypasses = self.bypasses
         not_before = self.rests_until
+        deadlines = []
         if post is not Post.RELAY:
             for old in [a for a in self.subject.actions if self._replaceable(a)]:
                 not_before = max(not_before, old.not_before)
                 blocked_by = old.blocked_by if kind is old.kind else ""
+                bypasses = bypasses or (old.bypass_existing and kind is old.kind)
+                deadlines += [old.deadline] if old.deadline else []
                 self.cancel(old, f"a newer decision took its place: {post}")
         state, reason = self._first_state(kind, post)
+        waits = state is ActionState.AWAITING_APPROVAL
+        if waits and not deadlines and self.approval.deadline is not None:
+            deadlines = [self.now + self.approval.deadline]
         if blocked_by and state is ActionState.QUEUED:
             state, reason = ActionState.HELD, _blocked(blocked_by)
         action = Action(
@@ -170,7 +196,8 @@ class Working(Generic[Subject]):
             key=key,
             remote_id="" if kind.creates else self.subject.remote_id,
             reason=reason,
-            bypass_existing=self.bypasses,
+            deadline=min(deadlines, default=None) if waits else None,
+            bypass_existing=bypasses,
             blocked_by=blocked_by,
         )
         self.set(next_seq=action.seq + 1)
@@ -178,8 +205,10 @@ class Working(Generic[Subject]):
         self.say(f"{kind} ({post}) {state}")
         if state is ActionState.SHADOWED:
             self.said(action, Outcome(action_id=action.id, result=Result.DONE, at=self.now))
-        elif state is ActionState.AWAITING_APPROVAL:
-            self.notice("approval_waits", f"{kind} awaits approval: {content.message or content.title}", Severity.INFO)
+        elif waits:
+            self.notice(
+                "approval_waits", f"{action.id} awaits approval: {content.message or content.title}", Severity.INFO
+            )
 
     def _first_state(self, kind: ActionKind, post: Post) -> tuple[ActionState, str]:
         if self.publish is PublishMode.SHADOW:
@@ -239,7 +268,7 @@ class Working(Generic[Subject]):
             )
             self.say(f"{action.kind} ({action.post}) proven absent; sent once more")
             return
-        self._hold(action, f"sent {action.sends} times and not found on the page: {outcome.detail}")
+        self.hold(action, f"sent {action.sends} times and not found on the page: {outcome.detail}")
 
     def _foreign(self, action: Action, outcome: Outcome) -> None:
         if self.attaches:
@@ -250,7 +279,7 @@ class Working(Generic[Subject]):
         if action.blocked_by:  # told already, maybe of another one
             self.put(replace(held, state=ActionState.HELD, reason=_blocked(outcome.foreign)))
         else:
-            self._hold(held, _blocked(outcome.foreign))
+            self.hold(held, _blocked(outcome.foreign))
 
     def hand_over(self, why: str) -> None:
         """Leave the page's object to the person who has taken over: hold what waits, and tell it once."""
@@ -263,12 +292,13 @@ class Working(Generic[Subject]):
 
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)
-        self._hold(action, f"a person has taken over: {outcome.detail}")
+        self.hold(action, f"a person has taken over: {outcome.detail}")
 
     def _replayed(self, action: Action, outcome: Outcome) -> None:
-        self._hold(action, f"the page answered with an old object: {outcome.detail}")
+        self.hold(action, f"the page answered with an old object: {outcome.detail}")
 
-    def _hold(self, action: Action, reason: str) -> None:
+    def hold(self, action: Action, reason: str) -> None:
+        """Let a person look at it."""
         self.put(replace(action, state=ActionState.HELD, reason=reason))
         self.notice("held", f"{action.kind} ({action.id}) is held: {reason}", Severity.ERROR)
         self.say(f"{action.kind} ({action.post}) held: {reason}")

@@ -19,6 +19,8 @@ from worker.errors import ConfigError, Problem
 By = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 """Who asks, as the history shall name them."""
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _STRICT = {"extra": "forbid"}
 
 
@@ -43,9 +45,74 @@ class Resume:
     page: str = ""
 
 
-Command = Pause | Resume
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    """
+    Let an action that waits for approval go out.
 
-COMMANDS: Mapping[str, type[Command]] = {"pause": Pause, "resume": Resume}
+    Args:
+        action: Its id.
+        hash: What was looked at (``interventions.approval_hash``).
+    """
+
+    __pydantic_config__ = _STRICT
+
+    by: By
+    action: Id
+    hash: Hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dismiss:
+    """
+    Do not publish something.
+
+    Args:
+        subject: Id of an action that waits; or of an episode or window, none of which is public yet.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    by: By
+    subject: Id
+    reason: Reason = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Let an action that is held or parked go out."""
+
+    __pydantic_config__ = _STRICT
+
+    by: By
+    action: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """
+    Give back to the worker what a person has taken over on the page.
+
+    Args:
+        subject: Id of an episode or window.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    by: By
+    subject: Id
+
+
+Command = Pause | Resume | Approve | Dismiss | Retry | Adopt
+
+COMMANDS: Mapping[str, type[Command]] = {
+    "pause": Pause,
+    "resume": Resume,
+    "approve": Approve,
+    "dismiss": Dismiss,
+    "retry": Retry,
+    "adopt": Adopt,
+}
 """What a command is called, on the command line and in an address, to its form."""
 
 

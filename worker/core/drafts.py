@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from worker.core import membership
 from worker.core.actions import Working
 from worker.core.footprints import Observed
+from worker.core.interventions import Asked
 from worker.core.membership import Heard, Item
 from worker.core.model import (
     Action,
@@ -30,12 +31,14 @@ from worker.core.model import (
     Phase,
     Post,
     PublishMode,
+    RemoteIncident,
     Severity,
     Signal,
     SignalId,
     digest,
 )
-from worker.core.ruleset import EventWindowPlan, Existing, IncidentPlan, RelayPlan, Rule
+from worker.core.ruleset import ApproveConfig, EventWindowPlan, Existing, IncidentPlan, RelayPlan, Rule
+from worker.errors import CommandRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class Tick:
     cause: str = "the clock"
 
 
-Stimulus = Heard | Tick | Outcome | Observed
+Stimulus = Heard | Tick | Outcome | Observed | Asked
 
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -213,6 +216,28 @@ class Draft(Working[Episode]):
             self.hand_over(why)
         elif seen.shown is not None and not episode.known_name:
             self.set(known_name=seen.shown.name)
+
+    @property
+    def approval(self) -> ApproveConfig:
+        """See ``Working``."""
+        return self.plan.approve if self.context.rule is not None else ApproveConfig()
+
+    def give_up(self, why: str) -> None:
+        """See ``Working``."""
+        self.say(f"dismissed: {why}")
+        self.set(phase=Phase.DISMISSED, ended_at=self.now)
+
+    def take_back(self, shown: RemoteIncident) -> None:
+        """See ``Working``; what ended meanwhile, and was left to the person, is looked at once more."""
+        episode, status = self.episode, IncidentStatus(shown.status)
+        if episode.known is not None:
+            self.set(known=replace(episode.known, incident_status=status))
+        if episode.phase.live or any(action.post is Post.RESOLVE for action in episode.actions):
+            return
+        relayed = self.context.rule is None or isinstance(self.plan, RelayPlan)
+        if status is IncidentStatus.RESOLVED or relayed or episode.clearing_since is None:
+            raise CommandRefused(f"{episode.id} is {episode.phase}: what the page still shows of it, end there")
+        self.set(phase=Phase.CLEARING, ended_at=None)
 
     def leave_the_end(self, why: str) -> None:
         """Tell that the person who has taken over must resolve it; nothing where the page says so already."""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from worker.core import posts, relays
 from worker.core.drafts import Context, Draft, Stimulus, Verdict, humanised, new_episode
 from worker.core.footprints import Observed
+from worker.core.interventions import Asked, expire, heed
 from worker.core.membership import Heard
 from worker.core.model import (
     Action,
@@ -60,6 +61,9 @@ def decide(
     Returns:
         With ``fault`` set where an expression or a template of the rule failed: the members are up to date then,
         nothing else is decided, and the episode wakes soon to try again.
+
+    Raises:
+        CommandRefused: What a person asks makes no sense now.
     """
     if context.rule is not None and isinstance(context.rule.plan, RelayPlan):
         return relays.decide(episode, stimulus, context, now, key=key, group=group or {})
@@ -76,6 +80,9 @@ def decide(
     elif isinstance(stimulus, Observed):
         draft.cause = "the page"
         draft.see(stimulus)
+    elif isinstance(stimulus, Asked):
+        draft.cause = stimulus.cause
+        heed(draft, stimulus)
     else:
         draft.cause = stimulus.cause
     draft.attempt(lambda: _reconcile(draft))
@@ -134,6 +141,7 @@ def _after_outcome(draft: Draft, action: Action, outcome: Outcome) -> None:
 
 
 def _reconcile(draft: Draft) -> None:
+    expire(draft)
     if draft.context.rule is None:
         _rule_is_gone(draft)
         return

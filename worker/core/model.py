@@ -416,13 +416,15 @@ class Action:
         aggregate: The episode or window that it belongs to.
         seq: Place among the actions of its aggregate, from 1.
         post: Why it is said.
-        key: Idempotency key of a create, else "". Frozen once an attempt was made.
+        key: Idempotency key of a create, else "". Frozen once an attempt was made, until a person wants another.
         remote_id: The page's object to write to; "" for creates, and while the create is unsettled.
         update_id: The page's id of the post, once it is known.
         rule_hash: The rule revision that decided it.
         cause: What made us decide it, for people: an event, a time, a command.
         reason: Why it is in its state, for people.
         not_before: Earliest time of the next attempt.
+        deadline: Until when a person may approve it; None where nobody need, or nothing follows.
+        approved_by: Who has approved it, or "".
         sends: Attempts whose first byte may have left.
         clean_reads: How often the page was read after an unknown outcome, late enough, without finding it.
         tries: All attempts, also those that were not sent.
@@ -447,6 +449,8 @@ class Action:
     remote_id: str = ""
     update_id: str = ""
     reason: str = ""
+    deadline: datetime | None = None
+    approved_by: str = ""
     sends: int = 0
     clean_reads: int = 0
     tries: int = 0

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from worker.core.drafts import Context, Draft, Stimulus, Verdict, create_key, new_episode
 from worker.core.footprints import Observed
+from worker.core.interventions import Asked, expire, heed
 from worker.core.membership import Heard, Item
 from worker.core.model import (
     ActionKind,
@@ -67,6 +68,10 @@ def _unheard(episode: Episode | None, stimulus: Stimulus, context: Context, now:
     elif isinstance(stimulus, Observed):
         draft.cause = "the page"
         draft.see(stimulus)
+    elif isinstance(stimulus, Asked):
+        draft.cause = stimulus.cause
+        heed(draft, stimulus)
+    expire(draft)
     draft.wake()
     return draft.verdict()
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from worker.core.actions import Working
+from worker.core.interventions import Asked
 from worker.core.membership import Heard
 from worker.core.model import (
     Action,
@@ -23,7 +24,10 @@ from worker.core.model import (
     Outcome,
     Post,
     PublishMode,
+    RemoteIncident,
     Window,
+    WindowPhase,
+    WindowStatus,
 )
 from worker.core.ruleset import Impact, Rule, Said, WindowPlan
 from worker.core.words import Standing, own_words
@@ -48,7 +52,7 @@ class Planned:
     ends_at: datetime
 
 
-Stimulus = Tick | Planned | Heard | Outcome
+Stimulus = Tick | Planned | Heard | Outcome | Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,17 @@ class WindowDraft(Working[Window]):
         if self._tells_times(action):
             self.set(owed=None)
         self.set(remote_id=outcome.remote_id or self.window.remote_id)
+
+    def give_up(self, why: str) -> None:
+        """See ``Working``."""
+        self.say(f"cancelled: {why}")
+        self.set(phase=WindowPhase.CANCELLED, ended_at=self.now)
+
+    def take_back(self, shown: RemoteIncident) -> None:
+        """See ``Working``."""
+        self.set(known=WindowStatus(shown.status))
+        if shown.starts_at is not None and shown.ends_at is not None:
+            self.set(known_times=(shown.starts_at, shown.ends_at))
 
     def _tells_times(self, action: Action) -> bool:
         """Whether nobody need be told the new times any more."""

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from worker.core import event_windows
+from worker.core.interventions import Asked, heed
 from worker.core.matching import fits
 from worker.core.membership import Heard, joined
 from worker.core.model import (
@@ -60,11 +61,17 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
         stimulus: What happened.
         context: What else is known.
         now: Aware, UTC.
+
+    Raises:
+        CommandRefused: What a person asks makes no sense now.
     """
     draft = WindowDraft(window, context, now)
     if isinstance(stimulus, Outcome):
         draft.cause = f"outcome of {stimulus.action_id}"
         draft.settle(stimulus)
+    elif isinstance(stimulus, Asked):
+        draft.cause = stimulus.cause
+        heed(draft, stimulus)
     elif isinstance(stimulus, Planned):
         draft.cause = "the rules"
         _follow(draft, stimulus)

@@ -9,27 +9,58 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from worker.core.commands import Command, Done, Pause, Resume
-from worker.core.model import PAUSE, Flag, Notice
+from worker.core.commands import Adopt, Command, Dismiss, Done, Pause, Resume
+from worker.core.interventions import Asked, Order
+from worker.core.model import PAUSE, ActionKind, Episode, Flag, Notice, RemoteIncident, Window
 from worker.core.rulebook import RuleBook
 from worker.core.spelling import suggest
-from worker.errors import CommandRefused, NotFound
-from worker.ports import Clock, Commit, Committer, Switches
+from worker.errors import CommandRefused, Conflict, NotFound
+from worker.ports import (
+    Clock,
+    Commit,
+    Committer,
+    Episodes,
+    Footprints,
+    Meter,
+    Provider,
+    Switches,
+    Windows,
+)
+from worker.steps.deciding import decided
 
 EVERY_PAGE = "all pages"
+MOST_CONFLICTS = 20
 
 
 class Commands:
     """
     Args:
         book: Gives the rules in force.
+        provider: Gives the client of a page of the rules.
     """
 
-    def __init__(self, *, switches: Switches, committer: Committer, book: Callable[[], RuleBook], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        episodes: Episodes,
+        windows: Windows,
+        footprints: Footprints,
+        switches: Switches,
+        committer: Committer,
+        book: Callable[[], RuleBook],
+        provider: Callable[[str], Provider],
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._episodes = episodes
+        self._windows = windows
+        self._footprints = footprints
         self._switches = switches
         self._committer = committer
         self._book = book
+        self._provider = provider
         self._clock = clock
+        self._meter = meter
 
     def run(self, command: Command) -> Done:
         """
@@ -38,9 +69,14 @@ class Commands:
         Raises:
             CommandRefused: It makes no sense now.
             NotFound: It is about nothing that there is.
+            ProviderUnavailable: The page would have to be read first, and cannot be.
             LedgerUnavailable: The ledger cannot be read or written now.
         """
-        return self._pause(command) if isinstance(command, Pause) else self._resume(command)
+        if isinstance(command, Pause):
+            return self._pause(command)
+        if isinstance(command, Resume):
+            return self._resume(command)
+        return self._order(command)
 
     # -- whole pages
 
@@ -76,6 +112,49 @@ class Commands:
         if page and page not in (pages := self._book().rules.pages):
             raise NotFound(f"there is no page `{page[:60]}`{suggest(page, pages, 'pages')}")
 
+    # -- one episode or window
+
+    def _order(self, order: Order) -> Done:
+        for _ in range(MOST_CONFLICTS):
+            subject = self._subject(order)
+            shown = self._shown(subject) if isinstance(order, Adopt) else None
+            asked = Asked(order=order, shown=shown)
+            commit = decided(self._book(), self._episodes, self._windows, subject, asked, asked.cause, self._clock())
+            try:
+                self._committer.commit(commit)
+            except Conflict:
+                self._meter.count("conflicts", step="command")
+                continue
+            return Done(said=tuple(decision.text for decision in commit.decisions))
+        raise Conflict(f"{order} met somebody who was faster {MOST_CONFLICTS} times; try again")
+
+    def _subject(self, order: Order) -> Episode | Window:
+        """Give what an order is about; an action that is settled already is told with what became of it."""
+        whole = order.subject if isinstance(order, Dismiss | Adopt) else ""
+        subject = self._aggregate(whole) if whole else None
+        if subject is not None:
+            return subject
+        action_id = whole if whole else order.action  # type: ignore[union-attr]
+        subject = self._aggregate(action_id.rpartition("/")[0])
+        if subject is None:
+            raise NotFound(f"there is nothing called {action_id}; `statusbridge history` names what there is")
+        if not any(action.id == action_id for action in subject.actions):
+            footprint = self._footprints.footprint(subject.id)
+            settled = next((a for a in footprint.actions if a.id == action_id), None) if footprint else None
+            if settled is not None:
+                why = f": {settled.reason}" if settled.reason else ""
+                raise CommandRefused(f"{action_id} is {settled.state} already{why}")
+        return subject
+
+    def _aggregate(self, aggregate: str) -> Episode | Window | None:
+        return self._episodes.get(aggregate) or self._windows.window(aggregate)
+
+    def _shown(self, subject: Episode | Window) -> RemoteIncident | None:
+        if not subject.remote_id:
+            raise CommandRefused(f"{subject.id} is not on the page")
+        kind = ActionKind.UPDATE_MAINTENANCE if isinstance(subject, Window) else ActionKind.UPDATE_INCIDENT
+        return self._provider(subject.page).show(subject.remote_id, kind)
+
 
 def _called(page: str) -> str:
     return f"page `{page}` is" if page else f"{EVERY_PAGE} are"
@@ -83,7 +162,6 @@ def _called(page: str) -> str:
 
 def _paused(page: str, already: Flag | None) -> str:
     if already is None:
-        return (
-            f"{_called(page)} paused: nothing is written until `statusbridge resume{' --page ' + page if page else ''}`"
-        )
+        way_back = f"statusbridge resume{' --page ' + page if page else ''}"
+        return f"{_called(page)} paused: nothing is written until `{way_back}`"
     return f"{_called(already.page)} paused already, since {already.at:%Y-%m-%d %H:%M:%S} UTC, by {already.value}"

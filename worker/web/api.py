@@ -27,7 +27,7 @@ def add_commands(app: FastAPI, run: Run) -> None:
             f"{PREFIX}/{name}",
             _endpoint(form, run),
             methods=["POST"],
-            summary=(form.__doc__ or "").strip(),
+            summary=(form.__doc__ or "").strip().partition("\n")[0],
             operation_id=name,
             responses=PROBLEMS,
         )

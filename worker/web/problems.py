@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from worker.errors import CommandRefused, ConfigError, LedgerUnavailable, NotFound
+from worker.errors import CommandRefused, ConfigError, Conflict, LedgerUnavailable, NotFound, ProviderUnavailable
 
 RETRY_AFTER_S = "5"
 MEDIA_TYPE = "application/problem+json"
@@ -43,7 +44,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         409: "`refused`: it makes no sense now",
         421: "`misdirected`",
         422: "`invalid`: a field is missing, unknown or wrong",
-        503: "`ledger_unavailable`: try again later",
+        503: "`ledger_unavailable`, `page_unavailable`, `busy`: try again later",
     }.items()
 }
 """What every command may be answered, for the description of the API."""
@@ -70,7 +71,8 @@ def tell_problems(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, lambda _, wrong: problem(404, "not_found", str(wrong)))
     app.add_exception_handler(CommandRefused, lambda _, wrong: problem(409, "refused", str(wrong)))
     app.add_exception_handler(ConfigError, lambda _, wrong: problem(422, "invalid", str(wrong)))
-    app.add_exception_handler(LedgerUnavailable, _unavailable)
+    for ours, code in _LATER.items():
+        app.add_exception_handler(ours, partial(_later, code))
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -86,8 +88,11 @@ def _pointer(loc: tuple[object, ...]) -> str:
     return "#" + "".join(f"/{part}" for part in loc)
 
 
-def _unavailable(_: Request, wrong: Exception) -> JSONResponse:
-    return problem(503, "ledger_unavailable", str(wrong), headers={"retry-after": RETRY_AFTER_S})
+_LATER = {LedgerUnavailable: "ledger_unavailable", ProviderUnavailable: "page_unavailable", Conflict: "busy"}
+
+
+def _later(code: str, _: Request, wrong: Exception) -> JSONResponse:
+    return problem(503, code, str(wrong), headers={"retry-after": RETRY_AFTER_S})
 
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.provider import FakePage
-from tests.unit.steps.rig import START, Rig
+from tests.unit.steps.rig import HEAD, START, Rig
 from worker.ledger import open_ledger
 
 Make = Callable[..., Rig]
@@ -28,11 +28,11 @@ def make(tmp_path: Path, migrated_file: Path) -> Iterator[Make]:
     """Build a pipeline with rules; a second one has a ledger of its own, and may be given the first one's page."""
     made: list[Rig] = []
 
-    def build(rules: str = "", *, page: FakePage | None = None, path: Path | None = None) -> Rig:
+    def build(rules: str = "", *, page: FakePage | None = None, path: Path | None = None, head: str = HEAD) -> Rig:
         if path is None:
             path = tmp_path / f"ledger-{len(made)}.db"
             shutil.copyfile(migrated_file, path)
-        made.append(Rig(path, rules, page=page))
+        made.append(Rig(path, rules, page=page, head=head))
         return made[-1]
 
     yield build

@@ -122,9 +122,10 @@ class Rig:
         path: The ledger; made where it is missing.
         rules: What stands under ``rules:``.
         page: Kept over a loss of the ledger.
+        head: What stands before the rules.
     """
 
-    def __init__(self, path: Path, rules: str = "", *, page: FakePage | None = None) -> None:
+    def __init__(self, path: Path, rules: str = "", *, page: FakePage | None = None, head: str = HEAD) -> None:
         self.now = START
         self.path = path
         self.ledger = open_ledger(f"sqlite:///{path}", clock=self.clock)
@@ -132,7 +133,7 @@ class Rig:
         self.page.clock = self.clock
         self.meter = Counts()
         self.committer = Recorder(self.ledger)
-        self.use(rules or rule())
+        self.use(rules or rule(), head)
         common: dict[str, Any] = {
             "episodes": self.ledger,
             "windows": self.ledger,
@@ -161,7 +162,7 @@ class Rig:
             **common,
         )
         self.command_step = Commands(
-            switches=self.ledger, committer=self.committer, book=lambda: self.book, clock=self.clock
+            switches=self.ledger, footprints=self.ledger, provider=lambda page: self.channels[page].provider, **common
         )
         self.checkpoint: Callable[[str], None] = lambda point: None
         self.channels: Mapping[str, Channel] = {"main": Channel(self.page, self.page.directory, SETTLE)}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.web.site import ADMIN, RUN, Site
 from worker.core.commands import COMMANDS, Command, Done, Pause
-from worker.errors import CommandRefused, ConfigError, LedgerUnavailable, NotFound
+from worker.errors import CommandRefused, ConfigError, Conflict, LedgerUnavailable, NotFound, ProviderUnavailable
 
 ALLOWED = {"authorization": f"Bearer {RUN}"}
 ASKED = {"by": "ann"}
@@ -74,6 +74,8 @@ def test_what_is_no_json_is_told() -> None:
         (CommandRefused("it is done already"), 409, "refused"),
         (ConfigError("the rules are wrong"), 422, "invalid"),
         (LedgerUnavailable("disk full"), 503, "ledger_unavailable"),
+        (ProviderUnavailable("page gone"), 503, "page_unavailable"),
+        (Conflict("others were faster"), 503, "busy"),
     ],
 )
 def test_each_way_to_say_no_has_its_status_and_a_reason(wrong: Exception, status: int, code: str) -> None:
