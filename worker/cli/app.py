@@ -15,6 +15,7 @@ from worker.cli.drift import drift
 from worker.cli.failures import Commands
 from worker.cli.history import history
 from worker.cli.inbox import inbox
+from worker.cli.interventions import adopt, approve, dismiss, retry
 from worker.cli.maintenance import maintenance
 from worker.cli.notices import notices
 from worker.cli.pages import pages
@@ -38,6 +39,10 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "show": show,
     "inbox": inbox,
     "notices": notices,
+    "approve": approve,
+    "dismiss": dismiss,
+    "retry": retry,
+    "adopt": adopt,
     "pause": pause,
     "resume": resume,
     "drift": drift,

@@ -11,6 +11,7 @@ from worker.cli.options import JsonOption, LedgerOption, LimitOption, SinceOptio
 from worker.core.model import ActionState
 
 if TYPE_CHECKING:
+    from worker.core.model import Action
     from worker.ports import HistoryLine
 
 
@@ -56,12 +57,17 @@ def history(
 
 
 def _row(line: HistoryLine) -> tuple[str, str, str, str]:
-    from worker.cli.reports import HASH, deed, label, pairs, words
+    from worker.cli.reports import HASH, deed, label, pairs, way_on, words
 
     action = line.action
     at = utc(line.said_at) or f"[{utc(action.created_at)}]"
     state = "" if line.said_at else f"[{action.state.value}] "
     episode = f"{label(line)}\npage {action.page}\n{pairs(line.group)}"
     tries = f"{line.attempts} attempts" if line.attempts > 1 else ""
-    why = (action.cause, action.reason, tries, f"rule at {action.rule_hash[:HASH]}")
+    why = (action.cause, action.reason, _approved(action), tries, f"rule at {action.rule_hash[:HASH]}", way_on(action))
     return at, episode.strip(), f"{state}{deed(action)}\n{words(action.content)}".strip(), "\n".join(filter(None, why))
+
+
+def _approved(action: Action) -> str:
+    known = action.approved_by and not action.reason.endswith(action.approved_by)
+    return f"approved by {action.approved_by}" if known else ""

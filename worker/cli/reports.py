@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.core.model import Action, Attempt, Content, Event
+from worker.core.approval import approval_hash, to_be_approved
+from worker.core.model import Action, ActionState, Attempt, Content, Event
 from worker.ports import HistoryLine
 
 HASH = 12
@@ -51,6 +52,16 @@ def _window(content: Content) -> str:
     if content.starts_at is None or content.ends_at is None:
         return ""
     return f"{content.starts_at:%Y-%m-%d %H:%M} to {content.ends_at:%Y-%m-%d %H:%M} UTC"
+
+
+def way_on(action: Action) -> str:
+    """Say how a person moves on what waits for one; "" where it waits for nobody."""
+    if to_be_approved(action):
+        until = f", until {action.deadline:%Y-%m-%d %H:%M} UTC" if action.deadline else ""
+        return f"statusbridge approve {action.id} --hash {approval_hash(action)[:HASH]}{until}"
+    if action.state in (ActionState.HELD, ActionState.PARKED):
+        return f"statusbridge retry {action.id}"
+    return ""
 
 
 def words(content: Content) -> str:
@@ -102,4 +113,7 @@ def line_data(line: HistoryLine) -> dict[str, Any]:
         "remote_id": action.remote_id,
         "update_id": line.update_id,
         "attempts": line.attempts,
+        "approved_by": action.approved_by,
+        "approve_until": action.deadline,
+        "approval_hash": approval_hash(action) if to_be_approved(action) else None,
     }

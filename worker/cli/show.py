@@ -81,7 +81,7 @@ def _chapters(story: Story) -> list[Chapter]:
 
 
 def _told(story: Story) -> Iterator[Chapter]:
-    from worker.cli.reports import HASH, deed, statement, trial, words
+    from worker.cli.reports import HASH, deed, statement, trial, way_on, words
 
     for at, heard in story.heard:
         yield at, EVENT, f"{statement(heard.event)} (inbound {heard.inbound_seq}, {heard.effect})"
@@ -93,7 +93,9 @@ def _told(story: Story) -> Iterator[Chapter]:
         action = line.action
         reason = f": {action.reason}" if action.reason else ""
         state = f"now {action.state.value}{reason}; rule at {action.rule_hash[:HASH]}"
-        yield action.created_at, ACTION, f"{action.seq} {deed(action)} ← {action.cause} ({state})"
+        told = f"{action.seq} {deed(action)} ← {action.cause} ({state})"
+        waits = way_on(action)
+        yield action.created_at, ACTION, f"{told}\n{words(action.content)}\n{waits}" if waits else told
         if line.said_at:
             post = f"post {line.update_id}" if line.update_id else ""
             facts = "; ".join(filter(None, (deed(action), post)))

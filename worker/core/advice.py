@@ -25,7 +25,6 @@ _SEVERITY_FIELDS = ("severity", "labels.severity")
 
 _NOT_YET: Mapping[str, Sequence[Path]] = {
     "page": (("adopt_maintenance",), ("limits",)),
-    "rule": (("incident", "approve", "deadline"), ("relay", "approve", "deadline")),
     "notices": ((),),
 }
 """What a file may already say although nothing acts on it in this version."""

@@ -52,7 +52,7 @@ class Approve:
 
     Args:
         action: Its id.
-        hash: What was looked at (``interventions.approval_hash``).
+        hash: What was looked at (``approval.approval_hash``).
     """
 
     __pydantic_config__ = _STRICT

@@ -8,10 +8,11 @@ is refused with a sentence that names the way out, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from worker.core.actions import MOST_SENDS, Working
+from worker.core.approval import approval_hash, to_be_approved
 from worker.core.commands import Adopt, Approve, Dismiss, Retry
 from worker.core.model import (
     Action,
@@ -55,17 +56,6 @@ class Asked:
     def cause(self) -> str:
         """Who asked for what, for the history."""
         return f"{self.order.by} ({type(self.order).__name__.lower()})"
-
-
-def approval_hash(action: Action) -> str:
-    """Name what a person approves: page, kind of write, texts, statuses, components, times and mailing; SHA-256."""
-    return digest("approval", "v1", action.page, action.kind, asdict(action.content))
-
-
-def to_be_approved(action: Action) -> bool:
-    """Whether it goes out only if a person approves; also where nobody did in time."""
-    late = action.state is ActionState.HELD and action.deadline is not None
-    return action.state is ActionState.AWAITING_APPROVAL or late
 
 
 def heed(draft: Working[Any], asked: Asked) -> None:

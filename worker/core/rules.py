@@ -169,8 +169,6 @@ class _Loader:
         checking.check_renamed(read, self._known, self._report)
         checking.check_circles(read, self._report)
         advice.advise_rules(read, self._report)
-        for entry, _ in read:
-            advice.advise_of_what_is_to_come("rule", entry, self._report)
         return [compile_rule(rule, self._tell(entry), _words(entry), entry.place) for entry, rule in read]
 
     def _window(self, entry: Entry) -> WindowEntry | None:

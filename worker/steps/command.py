@@ -26,7 +26,7 @@ from worker.ports import (
     Switches,
     Windows,
 )
-from worker.steps.deciding import decided
+from worker.steps._deciding import decided
 
 EVERY_PAGE = "all pages"
 MOST_CONFLICTS = 20

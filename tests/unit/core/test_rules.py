@@ -148,7 +148,6 @@ def test_the_whole_format_loads_without_a_problem() -> None:
     assert {warning.split("`")[1] for warning in rules.warnings} == {
         "limits",
         "adopt_maintenance",
-        "incident.approve.deadline",
         "notices",
     }
     assert [window.id for window in rules.maintenance] == ["weekly", "once"]

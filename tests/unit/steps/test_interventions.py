@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.provider import Answer
 from tests.unit.steps.conftest import Make
 from tests.unit.steps.rig import HEAD, START, Rig, rule
-from worker.core.interventions import approval_hash
+from worker.core.approval import approval_hash
 from worker.core.model import Action, WindowPhase
 from worker.errors import CommandRefused, NotFound, ProviderUnavailable
 

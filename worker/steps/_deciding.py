@@ -13,6 +13,7 @@ from worker.core.interventions import Asked
 from worker.core.model import Episode, Window
 from worker.core.rulebook import RuleBook
 from worker.ports import Commit, Decision, Episodes, Windows
+from worker.steps._surroundings import context_of
 
 Stimulus = Asked
 """What episodes and windows alike are told."""
@@ -44,9 +45,7 @@ def decided(
         wakes = [("", window.page)] if windows.unmutes(subject, window) else []
         commit = Commit(now=now, windows=[window], wakes=wakes, revisions=book.revision(window.plan_hash))
     else:
-        rule = book.followed_by(subject, episodes.revision)
-        about = book.context(rule, subject.page, episodes.live, maintenance.muting(now))
-        verdict = decide(subject, stimulus, about, now)
+        verdict = decide(subject, stimulus, context_of(book, subject, episodes, maintenance, now), now)
         episode = verdict.episode or subject
         wakes = book.woken(subject, episode)
         commit = Commit(now=now, episodes=[episode], wakes=wakes, revisions=book.revision(episode.rule_hash))
