@@ -47,7 +47,7 @@ def approve(
     \b
     Examples:
       statusbridge approve checkout-outage#3
-      statusbridge approve checkout-outage@main#3/1 --hash 5f0c1d9b2a77
+      statusbridge approve checkout-outage@main#3/1 --hash 92570a6f2f8f
 
     Exit codes: 0 it goes out; 1 refused, or not possible now; 2 wrong call.
     """
