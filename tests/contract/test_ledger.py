@@ -41,6 +41,7 @@ from worker.core.model import (
     Inbound,
     IncidentStatus,
     Notice,
+    Origin,
     PageState,
     Phase,
     Post,
@@ -442,6 +443,12 @@ class TestEpisodes:
         commit(ledger, signals=[*inside, *outside])
         assert list(ledger.scope("am", "g")) == [stored(inside[1]), stored(inside[0])]
 
+    def test_what_fires_is_given_of_some_sources_or_of_all(self, ledger: AnyLedger) -> None:
+        firing = [signal("a"), signal("b", source="ci"), signal("c", source="cd")]
+        commit(ledger, signals=[*firing, signal("over", Status.RESOLVED)])
+        assert list(ledger.firing(["ci", "am"])) == [stored(firing[0]), stored(firing[1])]
+        assert len(ledger.firing(())) == 3
+
     def test_latest_is_the_greatest_number_live_or_ended(self, ledger: AnyLedger) -> None:
         commit(ledger, episodes=[episode(number, phase=Phase.RESOLVED) for number in (9, 10, 2)])
         commit(ledger, episodes=[episode(1, key="rule@page.0123456789"), episode(1, key="other@page")])
@@ -585,6 +592,43 @@ class TestWindows:
         assert [each.occurrence for each in ledger.due_windows(NOW + 2 * SECOND, 10)] == ["a@1", "a@2"]
         assert [each.occurrence for each in ledger.due_windows(NOW + 9 * SECOND, 1)] == ["a@1"]
         assert ledger.next_window_wake() == NOW + SECOND
+
+    def test_a_window_of_a_rule_has_members_whose_signals_are_as_they_are_now(self, ledger: AnyLedger) -> None:
+        one, other = signal("one"), signal("other", Status.RESOLVED)
+        members = {each.id: member(each, cleared=each is one) for each in (one, other)}
+        whole = window("r#1", line="r@page", number=1, origin=Origin.RULE, group={"region": "eu"}, members=members)
+        commit(ledger, signals=[one, other], windows=[whole])
+        commit(ledger, signals=[stored(replace(one, event=event("one", title="news")))])
+        read = ledger.window(whole.id)
+        assert read is not None
+        assert (read.group, read.line, read.number, read.origin) == ({"region": "eu"}, "r@page", 1, Origin.RULE)
+        assert {key: each.cleared for key, each in read.members.items()} == {one.id: True, other.id: False}
+        assert read.members[one.id].signal.event.title == "news"
+        commit(ledger, windows=[replace(read, members={**read.members, one.id: member(one)})])
+        assert not ledger.windows(NOW)[0].members[one.id].cleared
+
+    def test_a_window_whose_signal_nobody_knows_is_refused(self, ledger: AnyLedger) -> None:
+        with pytest.raises(ValueError):
+            commit(ledger, windows=[window("r#1", line="r@page", members={("am", "k"): member(signal("k"))})])
+
+    def test_the_live_windows_of_a_signal_and_the_newest_of_a_line_are_found(self, ledger: AnyLedger) -> None:
+        one, other = signal("one"), signal("other")
+        rows = [
+            window("r#1", line="r@page", number=1, members={one.id: member(one)}, phase=WindowPhase.COMPLETE),
+            window("r#2", line="r@page", number=2, members={one.id: member(one)}, phase=WindowPhase.IN_PROGRESS),
+            window("s#1", line="s@page", number=1, members={other.id: member(other)}),
+            window(),
+        ]
+        commit(ledger, signals=[one, other], windows=rows, episodes=[episode(1, one)])
+        assert [each.occurrence for each in ledger.joined_windows([one.id])] == ["r#2"]
+        assert [each.occurrence for each in ledger.joined_windows([one.id, other.id])] == ["r#2", "s#1"]
+        assert ledger.joined_windows([]) == []
+        assert [each.id for each in ledger.joined([one.id])] == ["rule@page#1"]
+        newest = ledger.latest_windows(["r@page", "nobody@page"])
+        assert {line: each.occurrence for line, each in newest.items()} == {"r@page": "r#2"}
+        assert one.id in newest["r@page"].members
+        commit(ledger, windows=[replace(newest["r@page"], phase=WindowPhase.COMPLETE)])
+        assert ledger.joined_windows([one.id]) == []
 
     def test_its_actions_are_told_in_history_under_its_entry(self, ledger: AnyLedger) -> None:
         whole = window()

@@ -179,7 +179,7 @@ class FakePage:
             remote_id=incident,
             update_id=post,
             published_at=shown,
-            name=self.incidents[incident].name,
+            name=self.incidents[incident].name if incident in self.incidents else "",
             differences=() if self.alters(said := action.content.message) == said else ("message: altered",),
         )
 
@@ -249,6 +249,10 @@ class FakePage:
         if known is not None:
             shown = self.incidents[known]
             return known, shown.updates[0].id, shown.published_at
+        if action.kind is ActionKind.CANCEL_MAINTENANCE:
+            with self._lock:
+                self.incidents.pop(body["to"])
+            return body["to"], "", None
         if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
             self._timed(body["to"], body["times"], name=body["title"])
             return body["to"], "", None

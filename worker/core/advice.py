@@ -13,7 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from worker.core.checking import find
 from worker.core.documents import Path
 from worker.core.spec.file import RuleSpec
+from worker.core.spec.maintenance import RuleMaintenanceSpec, WindowCommon
 from worker.core.spec.plans import ChosenComponent, IncidentSpec, RelaySpec
+from worker.core.spec.scalars import CelSpec
 from worker.core.spec.sources import SourceSpec
 from worker.core.spelling import listed
 from worker.core.written import Entry, Report
@@ -50,6 +52,8 @@ def advise_rules(rules: Rules, report: Report) -> None:
         _unguarded(entry, rule, report)
         _trusted(entry, rule, report)
         _severities(entry, rule, report)
+        if rule.maintenance is not None:
+            advise_window(entry, rule.maintenance, ("maintenance",), report)
         if not (rule.match or rule.if_ or rule.source):
             report.odd(
                 entry.key(()),
@@ -104,6 +108,10 @@ def _expressions(rule: RuleSpec) -> Iterator[tuple[Path, str]]:
         components = getattr(getattr(rule, plan), "components", None)
         if isinstance(components, ChosenComponent):
             yield (plan, "components", "from"), components.from_
+    for name in ("starts", "ends", "duration"):
+        value = getattr(rule.maintenance, name, None)
+        if isinstance(value, CelSpec):
+            yield ("maintenance", name, "cel"), value.cel
 
 
 # --- texts
@@ -131,6 +139,35 @@ def _texts(rule: RuleSpec) -> Iterator[tuple[Path, str]]:
         yield ("relay", "text"), rule.relay.text
         for category, text in rule.relay.resolve.items():
             yield ("relay", "resolve", category), text
+    if rule.maintenance is not None:
+        yield ("maintenance", "title"), rule.maintenance.title
+        for name, said in rule.maintenance:
+            for each in said if isinstance(said, tuple) else (said,):
+                if isinstance(text := getattr(each, "text", None), str):
+                    yield ("maintenance", name, "text"), text
+
+
+# --- windows
+
+
+def advise_window(entry: Entry, window: WindowCommon, loc: Path, report: Report) -> None:
+    """
+    Warn of texts that are never said.
+
+    Args:
+        loc: Where the window stands in the entry.
+    """
+    for name in ("remind", "reschedule", "cancel"):
+        if window.announce is None and find(entry.data, *loc, name) is not None:
+            message = f"`{name}` says nothing without `announce`: the page does not have the window before it starts"
+            report.odd(entry.key((*loc, name)), message)
+    for index, each in enumerate(window.remind):
+        if window.announce is not None and each.before >= window.announce.before:
+            message = "is not said: the announcement is not before it"
+            report.odd(entry.value((*loc, "remind", index, "before")), message)
+    if isinstance(window, RuleMaintenanceSpec) and window.announce is not None and window.starts is None:
+        message = "`announce` says nothing without `starts`: the window starts at once"
+        report.odd(entry.key((*loc, "announce")), message)
 
 
 # --- severities

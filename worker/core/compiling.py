@@ -70,11 +70,15 @@ class Compiler:
     Args:
         words: Names that templates may use besides the built-in ones.
         tell: Takes (path, line, column, message) of each fault; line and column within the text, 1-based.
+        about: What templates are about, "episode" or "window".
     """
 
-    def __init__(self, tell: Callable[[Path, int, int, str], None], words: Collection[str] = ()) -> None:
+    def __init__(
+        self, tell: Callable[[Path, int, int, str], None], words: Collection[str] = (), about: str = "window"
+    ) -> None:
         self._tell = tell
         self._words = frozenset(words)
+        self._about = about
 
     def _try(self, loc: Path, make: Callable[[], Made], hint: str = "") -> Made | Any:
         try:
@@ -107,11 +111,13 @@ class Compiler:
 
     def title(self, text: str, loc: Path) -> Template:
         """Compile the name of an incident or window."""
-        return self._try(loc, lambda: compile_template(text, self._words, TITLE_LIMIT, markdown=False))
+        return self._try(
+            loc, lambda: compile_template(text, self._words, TITLE_LIMIT, markdown=False, about=self._about)
+        )
 
     def text(self, text: str, loc: Path) -> Template:
         """Compile what is posted."""
-        return self._try(loc, lambda: compile_template(text, self._words, MESSAGE_LIMIT))
+        return self._try(loc, lambda: compile_template(text, self._words, MESSAGE_LIMIT, about=self._about))
 
 
 def spec_of(rule: Strict) -> dict[str, Any]:
@@ -165,7 +171,8 @@ def compile_rule(
         words: Names that its texts may use besides those in ``group_by`` and ``vars``.
         place: ``file:line:col``.
     """
-    compiler = Compiler(tell, (*rule.group_by, *rule.vars, *words))
+    about = "episode" if rule.maintenance is None else "window"
+    compiler = Compiler(tell, (*rule.group_by, *rule.vars, *words), about)
     spec = spec_of(rule)
     return Rule(
         id=rule.id,

@@ -176,6 +176,7 @@ class _Loader:
         window = self._read(MaintenanceSpec, entry)
         if window is None:
             return None
+        advice.advise_window(entry, window, (), self._report)
         plan = compile_window(window, self._tell(entry), entry.place)
         key, wrong = recurrence.fault(plan)
         if wrong:

@@ -7,7 +7,7 @@ What belongs here: one pass over a tree that collects faults and words. Compilin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from inspect import signature
 
 from jinja2 import nodes
@@ -15,8 +15,11 @@ from jinja2 import nodes
 from worker.core.phrases import FILTERS
 from worker.core.spelling import suggest
 
-EPISODE_WORDS = frozenset({"number", "started_at", "duration", "signals"})
-"""The fields of ``episode``."""
+FIELDS: Mapping[str, frozenset[str]] = {
+    "episode": frozenset({"number", "started_at", "duration", "signals"}),
+    "window": frozenset({"starts_at", "ends_at", "duration"}),
+}
+"""The fields of what a text is about; of the two there is one only."""
 LOOP_WORDS = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length"})
 """The fields of ``loop``."""
 TESTS = frozenset({"defined", "undefined", "none", "string", "number"})
@@ -65,6 +68,7 @@ class Check:
     Args:
         text: The source, to find columns in.
         allowed: The words that the template may use.
+        about: What it is about, "episode" or "window"; "": either.
 
     Attributes:
         faults: (line, column, message) of each.
@@ -72,13 +76,14 @@ class Check:
         trusted: Whether it prints a value as it is.
     """
 
-    def __init__(self, text: str, allowed: frozenset[str]) -> None:
+    def __init__(self, text: str, allowed: frozenset[str], about: str = "") -> None:
         self.faults: list[tuple[int, int, str]] = []
         self.words: set[str] = set()
         self.trusted = False
         self._nodes = 0
         self._rows = text.splitlines()
         self._allowed = allowed
+        self._about = about
 
     def visit(self, node: nodes.Node, scope: frozenset[str] = frozenset(), loops: int = 0, depth: int = 0) -> None:
         """Check a node and all below it; *scope* are the names that loops around it made."""
@@ -148,8 +153,15 @@ class Check:
         elif isinstance(node.node, nodes.Name):
             if node.node.name == "loop" and "loop" in scope:
                 self._known(node, node.attr, "field of `loop`", LOOP_WORDS)
-            elif node.node.name == "episode" and "episode" not in scope:
-                self._known(node, node.attr, "field of `episode`", EPISODE_WORDS)
+            elif node.node.name in FIELDS and node.node.name not in scope:
+                self._subject(node, node.node.name)
+
+    def _subject(self, node: nodes.Getattr, name: str) -> None:
+        if self._about in ("", name):
+            self._known(node, node.attr, f"field of `{name}`", FIELDS[name])
+        else:
+            public = "an incident" if self._about == "episode" else "maintenance"
+            self._fault(node, name, f"there is no `{name}` in a text about {public}")
 
     def _comparison(self, node: nodes.Compare, _: frozenset[str]) -> None:
         node.expr = _filtered(node.expr, WEIGHED)

@@ -135,7 +135,9 @@ def _blanks(text: str) -> str:
     return " ".join(text.split())
 
 
-def compile_template(text: str, words: Collection[str], limit: int, *, markdown: bool = True) -> Template:
+def compile_template(
+    text: str, words: Collection[str], limit: int, *, markdown: bool = True, about: str = ""
+) -> Template:
     """
     Compile and check a text.
 
@@ -143,18 +145,19 @@ def compile_template(text: str, words: Collection[str], limit: int, *, markdown:
         words: Names that it may use besides ``BUILT_IN_WORDS``.
         limit: Characters of the result, at least 1.
         markdown: Whether the result is Markdown; else it is one line of plain text, in which nothing is escaped.
+        about: "episode" or "window": only the fields of that can be read; "": of either.
 
     Raises:
         CompileFailed: Wrong syntax, unknown words, a construct that is not allowed.
     """
-    return _compiled(text, frozenset(words), limit, markdown)
+    return _compiled(text, frozenset(words), limit, markdown, about)
 
 
 @lru_cache(maxsize=8192)  # rules share texts, and a reload compiles only what is new
-def _compiled(text: str, words: frozenset[str], limit: int, markdown: bool) -> Template:
+def _compiled(text: str, words: frozenset[str], limit: int, markdown: bool, about: str) -> Template:
     if len(text) > MAX_SOURCE:
         raise CompileFailed([(1, 1, f"longer than {MAX_SOURCE:,} characters")])
-    check = Check(text, words | BUILT_IN_WORDS)
+    check = Check(text, words | BUILT_IN_WORDS, about)
     try:
         tree = _ENVIRONMENT.parse(text)
     except TemplateSyntaxError as fault:

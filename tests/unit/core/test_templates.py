@@ -174,7 +174,7 @@ def test_a_title_is_measured_as_it_reads() -> None:
 
 
 @dataclass(frozen=True)
-class Window:
+class Place:
     title: str
 
     @property
@@ -186,10 +186,10 @@ class Window:
 
 
 def test_the_fields_of_a_dataclass_can_be_read_and_nothing_else_of_it() -> None:
-    assert render("{{ window.title }}", window=Window("Weekly")) == "Weekly"
-    for text in ("{{ window.secret }}", "{{ window.method }}", "{{ window }}"):
+    assert render("{{ region.title }}", region=Place("Weekly")) == "Weekly"
+    for text in ("{{ region.secret }}", "{{ region.method }}", "{{ region }}"):
         with pytest.raises(EvaluationFailed):
-            render(text, window=Window("Weekly"))
+            render(text, region=Place("Weekly"))
 
 
 def test_a_template_knows_its_words_and_whether_it_trusts_one() -> None:
@@ -263,6 +263,7 @@ def test_a_long_list_can_be_told_but_not_gone_through() -> None:
     [
         ("{{ regoin }}", [(1, 4, "unknown word `regoin`; did you mean `region`?")]),
         ("Hello\n  {{ epsiode.number }}", [(2, 6, "unknown word `epsiode`; did you mean `episode`?")]),
+        ("{{ window.start }}", [(1, 11, "unknown field of `window` `start`; did you mean `starts_at`?")]),
         ("{{ episode.numbr }}", [(1, 12, "unknown field of `episode` `numbr`; did you mean `number`?")]),
         ("{% for i in n %}{{loop.lst}}{% endfor %}", [(1, 24, "unknown field of `loop` `lst`; did you mean `last`?")]),
         ("{{ region | uper }}", [(1, 13, "unknown filter `uper`; did you mean `upper`?")]),
