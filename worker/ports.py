@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from worker.core.brakes import Posted
 from worker.core.drift import Sweep
 from worker.core.footprints import Footprint
 from worker.core.model import (
@@ -427,6 +428,13 @@ class Outbox(Protocol):
 
     def own_updates(self, remote_id: str) -> frozenset[str]:
         """Give the page's ids of every post that we are known to have made on one object."""
+        ...
+
+    def posted(self, page: str, since: datetime, now: datetime) -> Sequence[Posted]:
+        """
+        Give the actions that a page has since *since* or later, and those that it may have, or have soon: somebody
+        works on them.
+        """
         ...
 
     def unsettled_creates(self, page: str) -> Sequence[Action]:

@@ -30,6 +30,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "attempts": ("Attempts at writes to a page.", ("page", "result")),
     "takeovers": ("Incidents and windows of ours that people took over on the page.", ("page",)),
     "sweeps": ("Comparisons of a whole page with the ledger.", ("page",)),
+    "braked": ("Posts that a brake kept waiting, or made silent.", ("page",)),
     "page_reads_failed": ("Reads of a page that failed.", ("page",)),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {

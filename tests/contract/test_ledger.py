@@ -827,6 +827,27 @@ class TestOutbox:
         commit(ledger, actions=list(opens.values()))
         assert {each.aggregate for each in ledger.unsettled_creates("page")} == {"sending", "unknown", "held"}
 
+    def test_what_a_page_has_or_may_have_soon_counts_as_posted(self, ledger: AnyLedger) -> None:
+        commit(ledger, now=NOW - 10 * MINUTE, actions=[action("old", state=ActionState.DONE)])
+        commit(ledger, now=NOW - MINUTE, actions=[action("new", state=ActionState.DONE)])
+        others = [
+            action("sending", state=ActionState.SENDING, sends=1),
+            action("unknown", state=ActionState.UNKNOWN, sends=1),
+            action("held", state=ActionState.HELD, sends=1),
+            action("elsewhere", state=ActionState.DONE, page="other"),
+            action("waits", not_before=NOW + MINUTE),
+            action("claimed", created_at=NOW - MINUTE),
+        ]
+        commit(ledger, now=NOW, actions=others)
+        claimed = ledger.claim(NOW, LEASE, ["page"])
+        assert claimed is not None
+        assert claimed.aggregate == "claimed"
+        posted = {each.action.aggregate: each.at for each in ledger.posted("page", NOW - 5 * MINUTE, NOW)}
+        assert posted.keys() == {"new", "sending", "unknown", "claimed"}
+        assert posted["new"] == NOW - MINUTE
+        later = ledger.posted("page", NOW - 5 * MINUTE, NOW + 2 * LEASE)
+        assert {each.action.aggregate for each in later} == {"new", "sending", "unknown"}
+
 
 class TestFootprints:
     def test_a_footprint_is_all_that_was_written(self, ledger: AnyLedger) -> None:

@@ -169,7 +169,8 @@ class Working(Generic[Subject]):
         deadlines = []
         if post is not Post.RELAY:
             for old in [a for a in self.subject.actions if self._replaceable(a)]:
-                not_before = max(not_before, old.not_before)
+                if not old.braked:  # a brake looks again by itself, and lets a resolve pass
+                    not_before = max(not_before, old.not_before)
                 blocked_by = old.blocked_by if kind is old.kind else ""
                 bypasses = bypasses or (old.bypass_existing and kind is old.kind)
                 deadlines += [old.deadline] if old.deadline else []
@@ -293,6 +294,21 @@ class Working(Generic[Subject]):
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)
         self.hold(action, f"a person has taken over: {outcome.detail}")
+
+    def _braked(self, action: Action, outcome: Outcome) -> None:
+        reason = f"brake: {outcome.detail}"
+        if outcome.silent:
+            quiet = replace(action.content, notify=False)
+            self.put(replace(action, content=quiet, not_before=self.now, reason=reason))
+            self.notice("mail_braked", f"{action.kind} ({action.id}) mails nobody: {outcome.detail}")
+            self.say(f"{action.kind} ({action.post}) mails nobody: {outcome.detail}")
+        elif outcome.retry_at is not None:
+            self.put(replace(action, not_before=outcome.retry_at, braked=True, reason=reason))
+            self.say(f"{action.kind} ({action.post}) waits until {outcome.retry_at:%H:%M:%S}: {outcome.detail}")
+        else:
+            self.put(replace(action, state=ActionState.AWAITING_APPROVAL, reason=reason))
+            self.notice("braked", f"{action.kind} ({action.id}) awaits approval: {outcome.detail}", Severity.ERROR)
+            self.say(f"{action.kind} ({action.post}) awaits approval: {outcome.detail}")
 
     def _replayed(self, action: Action, outcome: Outcome) -> None:
         self.hold(action, f"the page answered with an old object: {outcome.detail}")

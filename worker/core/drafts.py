@@ -149,7 +149,8 @@ class Draft(Working[Episode]):
     def withdraw(self, action: Action, reason: str) -> None:
         """Cancel an action that nothing takes the place of; what is decided next waits as long as it had to."""
         self.cancel(action, reason)
-        self.set(rests_until=max(self.rests_until, action.not_before))
+        if not action.braked:
+            self.set(rests_until=max(self.rests_until, action.not_before))
 
     def waits(self, kind: ActionKind, post: Post) -> bool:  # noqa: ARG002
         """See ``Working``."""

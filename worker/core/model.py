@@ -187,6 +187,7 @@ class Result(StrEnum):
     ABSENT = "absent"  # an unknown attempt was proven not to have been applied
     FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
     PERSON = "person"  # a person posted meanwhile; nothing more was sent
+    BRAKED = "braked"  # too much has reached the page already; nothing was sent
     REPLAYED = "replayed"  # the page answered a create with an old object that is over
 
 
@@ -425,6 +426,7 @@ class Action:
         not_before: Earliest time of the next attempt.
         deadline: Until when a person may approve it; None where nobody need, or nothing follows.
         approved_by: Who has approved it, or "".
+        braked: A brake keeps it waiting, until ``not_before``.
         sends: Attempts whose first byte may have left.
         clean_reads: How often the page was read after an unknown outcome, late enough, without finding it.
         tries: All attempts, also those that were not sent.
@@ -451,6 +453,7 @@ class Action:
     reason: str = ""
     deadline: datetime | None = None
     approved_by: str = ""
+    braked: bool = False
     sends: int = 0
     clean_reads: int = 0
     tries: int = 0
@@ -721,7 +724,8 @@ class Outcome:
     What became of an attempt, or of a look at the page in its place.
 
     Args:
-        retry_at: Earliest next try, where the page or the network told one.
+        retry_at: Earliest next try, where the page, the network or a brake told one.
+        silent: A brake: it may go out, and mail nobody.
         remote_id: The page's object.
         update_id: The page's id of our post.
         detail: For people, free of secrets.
@@ -740,6 +744,7 @@ class Outcome:
     at: datetime
     detail: str = ""
     retry_at: datetime | None = None
+    silent: bool = False
     remote_id: str = ""
     update_id: str = ""
     published_at: datetime | None = None

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, literal, or_, select, update
 
+from worker.core.brakes import Posted
 from worker.core.model import PAUSE, Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
@@ -84,6 +85,20 @@ class Outbox(Part):
         query = select(ACTION.c.update_id).where(ACTION.c.remote_id == remote_id, ACTION.c.update_id != "")
         with self._database.read() as connection:
             return frozenset(connection.scalars(query))
+
+    def posted(self, page: str, since: datetime, now: datetime) -> Sequence[Posted]:
+        """Give the actions that a page has since *since* or later, and those that it may have, or have soon."""
+        since_then = ACTION.c.said_at >= since
+        under_way = or_(ACTION.c.state.in_(_IN_FLIGHT), ACTION.c.lease_until > now)
+        may_have = and_(ACTION.c.settled.is_(False), under_way)
+        query = (
+            select(ACTION.c.said_at, ACTION.c.created_at, ACTION.c.state, ACTION.c.not_before, ACTION.c.body)
+            .where(ACTION.c.page == page, or_(since_then, may_have))
+            .order_by(ACTION.c.created_at, ACTION.c.id)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [Posted(action=action_of(row), at=row.said_at or row.not_before) for row in rows]
 
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         """Give the creates on a page whose outcome is not known, the oldest first."""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from worker.core.brakes import Posted
 from worker.core.drift import Sweep, counted
 from worker.core.footprints import Footprint
 from worker.core.model import (
@@ -385,6 +386,20 @@ class MemoryLedger:
     def own_updates(self, remote_id: str) -> frozenset[str]:
         with self._lock:
             return frozenset(self._posts_on.get(remote_id, ()))
+
+    def posted(self, page: str, since: datetime, now: datetime) -> Sequence[Posted]:
+        with self._lock:
+            found = []
+            for action_id, at in reversed(self._said.items()):
+                if at < since:
+                    break
+                found.append(Posted(action=self._actions[action_id], at=at))
+            waiting = (action for own in self._unsettled_of.values() for action in own.values())
+            in_flight = (ActionState.SENDING, ActionState.UNKNOWN)
+            under_way = (a for a in waiting if a.state in in_flight or self._leases.get(a.id, now) > now)
+            found += [Posted(action=each, at=each.not_before) for each in under_way]
+        ours = [each for each in found if each.action.page == page]
+        return sorted(ours, key=lambda each: (each.action.created_at, each.action.id))
 
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         in_flight = (ActionState.SENDING, ActionState.UNKNOWN)

@@ -14,6 +14,7 @@ from typing import Any
 
 from worker.core import windows
 from worker.core.actions import begin
+from worker.core.brakes import braked, reach
 from worker.core.drafts import Verdict
 from worker.core.episodes import decide
 from worker.core.footprints import LOOKED_FOR, bears, echoes
@@ -155,12 +156,30 @@ class Deliver:
                 self._settle(action, self._outcome(action, Result.PERSON, "the page moves this window by itself"))
                 return
             baseline = tuple(update.id for update in shown.updates)
+        if (brake := self._brake(action)) is not None:
+            self._meter.count("braked", page=action.page)
+            self._settle(action, brake)
+            return
         try:
             request = channel.provider.request(action, directory)
         except EvaluationFailed as failed:
             self._settle(action, self._outcome(action, Result.REFUSED, str(failed)))
             return
         self._attempt(action, channel, request, baseline)
+
+    def _brake(self, action: Action) -> Outcome | None:
+        """Whether too much has reached the page already for this to go out as it is."""
+        now, page = self._clock(), self._book().rules.pages.get(action.page)
+        if page is None:
+            return None
+        subject = self._subject(action)
+        if any(each.kind is ActionKind.RESOLVE_INCIDENT for each in (subject.actions if subject else ())):
+            return None  # it stands before a resolve, which nothing may keep waiting
+        brake = braked(action, self._outbox.posted(action.page, now - reach(page.limits), now), page.limits, now)
+        if brake is None:
+            return None
+        outcome = self._outcome(action, Result.BRAKED, brake.why)
+        return replace(outcome, retry_at=brake.until, silent=brake.silent)
 
     def _in_the_way(self, action: Action, channel: Channel, directory: Directory) -> bool:
         """Whether the page already settles the question, so that nothing is to be sent."""

@@ -146,7 +146,6 @@ def test_the_whole_format_loads_without_a_problem() -> None:
     assert [rule.id for rule in rules.rules] == ["database-down", "shop-down", "region-down", "major", "deployment"]
     assert [warning for warning in rules.warnings if "does not act on it yet" not in warning] == []
     assert {warning.split("`")[1] for warning in rules.warnings} == {
-        "limits",
         "adopt_maintenance",
         "notices",
     }

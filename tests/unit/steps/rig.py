@@ -42,12 +42,14 @@ pages:
     api_key: ${KEY}
     publish: auto
     components: {checkout: Checkout API, api: Public API, web: Dashboard}
+    limits: {incidents: 10000 per 10m, updates: 10000 per 1h, mails: 10000 per 1h}
   other:
     provider: incident_io
     page: Other Status
     api_key: ${KEY}
     publish: auto
     components: {checkout: Checkout API, api: Public API, web: Dashboard}
+    limits: {incidents: 10000 per 10m, updates: 10000 per 1h, mails: 10000 per 1h}
 sources:
   alerts: {kind: alertmanager, auth: none}
   words:
