@@ -21,6 +21,11 @@ SOURCE = "changes"
 CHANGE = {"id": "CHG-7", "title": "New payment provider"}
 
 
+def knows_changes(stage: Stage) -> bool:
+    """Whether the rules have what the second act needs."""
+    return SOURCE in stage.sources and stage.sources[SOURCE].kind == "json"
+
+
 def storm(stage: Stage) -> Mapping[str, int]:
     """
     A blip, a storm of alerts over several services, and its end.
@@ -71,7 +76,7 @@ def change(stage: Stage) -> Mapping[str, int]:
     starts = (clock() + timedelta(minutes=75)).replace(second=0, microsecond=0)
     ticket = {**CHANGE, "done": False, "starts": starts.isoformat(), "ends": (starts + timedelta(hours=1)).isoformat()}
     stage.note(f"a change ticket: {CHANGE['title']}, in 75 minutes")
-    stage.sender.announce(stage.client, ticket)
+    stage.sender.announce(stage.client, SOURCE, ticket)
     watcher.until(lambda: _said(stage) >= 1, "the window announced")
     clock.run(HURRY)
     watcher.until(lambda: _said(stage) >= 2, "the reminder")
@@ -86,7 +91,7 @@ def change(stage: Stage) -> Mapping[str, int]:
     clock.until(clock() + timedelta(minutes=15))
     during = len(watcher.incidents()) - before
     stage.note("the ticket says done, earlier than planned; the alerts still fire")
-    stage.sender.announce(stage.client, {**ticket, "done": True})
+    stage.sender.announce(stage.client, SOURCE, {**ticket, "done": True})
     watcher.until(lambda: _said(stage) >= 4, "the window complete")
     watcher.until(lambda: len(watcher.incidents()) > before, "an incident after the grace period")
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hmac
 import json
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -24,12 +23,15 @@ from typing import Any
 
 import httpx
 
-from worker.bootstrap import load_rules
+from worker.bootstrap import endpoints, load_rules
 from worker.bootstrap.worker import Worker
-from worker.core.model import digest
-from worker.core.ruleset import RuleSet
-from worker.sandbox import DEFAULT_KEY, SandboxServer
+from worker.cli import staging
+from worker.cli.posting import signed
+from worker.core.model import Event, Inbound, digest
+from worker.core.ruleset import RuleSet, SourceConfig
+from worker.sandbox import DEFAULT_KEY, SandboxServer, State, build_pages
 from worker.settings import Settings
+from worker.steps.intake import Endpoint
 from worker.telemetry import set_up_logs
 from worker.web.server import Server
 
@@ -42,6 +44,10 @@ HURRY = 1500
 PATIENCE_S = 50
 SIGNING_KEY = "whsec_" + base64.b64encode(b"a throw-away signing key").decode()
 TOKEN = "demo-token"  # noqa: S105  (guards a throw-away server on loopback)
+SECRETS = {"": TOKEN, "standard_webhooks": SIGNING_KEY}
+SERVICE = "checkout"
+SEVERITIES = ("warning", "critical")
+"""What the alerts are about that some rule must open an incident for."""
 
 Tell = Callable[[str, str, str], None]
 """Prints one line of the timeline: when (virtual mm:ss), who ("in", "page", …), what."""
@@ -91,10 +97,14 @@ class Sender:
 
     Args:
         url: The worker's.
+        alerts: The source that alerts are posted to.
+        others: All sources, by name.
     """
 
     url: str
     clock: FastClock
+    alerts: Endpoint
+    others: Mapping[str, Endpoint]
     count: int = 0
     _template: dict[str, Any] = field(default_factory=dict)
 
@@ -104,6 +114,11 @@ class Sender:
 
     def post(self, client: httpx.Client, problem: Problem, *, ended: bool = False) -> None:
         """Send one notification about one alert."""
+        self._send(client, self.alerts, self.notification(problem, ended=ended))
+        self.count += 1
+
+    def notification(self, problem: Problem, *, ended: bool = False) -> bytes:
+        """Write one notification about one alert."""
         alert = dict(self._template["alerts"][0])
         told = {"service": problem.service, "severity": problem.severity, "instance": problem.instance}
         alert |= {
@@ -113,22 +128,24 @@ class Sender:
             "endsAt": self.clock().isoformat() if ended else "0001-01-01T00:00:00Z",
             "fingerprint": digest(told)[:16],
         }
-        body = {
-            **self._template,
-            "status": alert["status"],
-            "alerts": [alert],
-            "groupKey": f'{{}}:{{service="{problem.service}"}}',
-        }
-        answer = client.post(f"{self.url}/hooks/alertmanager", json=body, headers={"authorization": f"Bearer {TOKEN}"})
-        answer.raise_for_status()
-        self.count += 1
+        group = f'{{}}:{{service="{problem.service}"}}'
+        return json.dumps({**self._template, "status": alert["status"], "alerts": [alert], "groupKey": group}).encode()
 
-    def announce(self, client: httpx.Client, change: Mapping[str, object]) -> None:
-        """Send what a change ticket says, signed as the source ``changes`` of the shipped rules asks."""
-        body = json.dumps({"change": change}).encode()
-        signature = hmac.digest(TOKEN.encode(), body, "sha256").hex()
-        answer = client.post(f"{self.url}/hooks/changes", content=body, headers={"x-signature": f"sha256={signature}"})
-        answer.raise_for_status()
+    def announce(self, client: httpx.Client, source: str, change: Mapping[str, object]) -> None:
+        """Send what a change ticket says to *source*."""
+        self._send(client, self.others[source], json.dumps({"change": change}).encode())
+
+    def _send(self, client: httpx.Client, endpoint: Endpoint, body: bytes) -> None:
+        path, headers = signed(endpoint, body, self.clock())
+        client.post(f"{self.url}{path}", content=body, headers=headers).raise_for_status()
+
+    def sample(self) -> list[Event]:
+        """Give what the worker will read out of the notifications that matter."""
+        config, now = self.alerts.config, self.clock()
+        bodies = [self.notification(Problem(SERVICE, severity, "node0:9100", now)) for severity in SEVERITIES]
+        sent = [Inbound(source=config.name, body=body, headers={}, received_at=now) for body in bodies]
+        read = [statement for inbound in sent for statement in self.alerts.source.normalise(inbound, config)]
+        return [statement for statement in read if isinstance(statement, Event)]
 
 
 @dataclass(slots=True)
@@ -174,7 +191,7 @@ class Stage:
     What an act is played on.
 
     Args:
-        sources: The names of the sources that the rules know.
+        sources: The sources that the rules know, by name.
     """
 
     clock: FastClock
@@ -182,7 +199,7 @@ class Stage:
     watcher: Watcher
     client: httpx.Client
     tell: Tell
-    sources: Collection[str]
+    sources: Mapping[str, SourceConfig]
 
     def note(self, text: str) -> None:
         """Tell what comes in."""
@@ -204,34 +221,33 @@ def stage(rules: Path, *, keep: bool, tell: Tell) -> Iterator[Stage]:
         tell: See ``Tell``.
     """
     set_up_logs("console", "error")
-    clock = FastClock()
+    clock, loaded = FastClock(), load_rules(rules)
+    alerts = staging.sender(loaded, rules)
     with tempfile.TemporaryDirectory(prefix="statusbridge-demo-") as scratch:
         ledger = os.environ.get("STATUSBRIDGE_DEMO_LEDGER") or f"{scratch}/demo.db"
-        page = SandboxServer(clock=clock)
-        with page, _running(rules, page, ledger, clock) as url, httpx.Client(trust_env=False) as client:
-            tell("00:00", "page", f"public page on {page.url}")
-            tell("00:00", "worker", f"listens on {url}, rules from {rules}")
-            yield Stage(clock, Sender(url, clock), Watcher(page, clock, tell), client, tell, load_rules(rules).sources)
-            if keep:
-                _stay(page.url, url, ledger, tell)
-
-
-def pointed_at(rules: RuleSet, url: str) -> RuleSet:
-    """Give the rules with every page at *url*."""
-    pages = {name: replace(page, base_url=url) for name, page in rules.pages.items()}
-    return replace(rules, pages=pages)
+        settings = Settings(rules=rules, ledger=f"sqlite:///{ledger}", port=0, poll=0.1, log_level="error")
+        with SandboxServer(State(build_pages(staging.page_content(loaded), clock())), clock=clock) as page:
+            ready, environ = staging.staged(loaded, page.url, DEFAULT_KEY, SECRETS)
+            known = endpoints(ready, environ)
+            sender = Sender("", clock, known[alerts], known)
+            staging.check_cast(ready, rules, sender.sample())
+            with _running(settings, environ, clock, ready) as sender.url, httpx.Client(trust_env=False) as client:
+                tell("00:00", "page", f"public page on {page.url}")
+                tell("00:00", "worker", f"listens on {sender.url}, rules from {rules}")
+                if staging.holds_back(loaded):
+                    tell("00:00", "worker", "here it publishes by itself, whatever `publish` says in the rules")
+                yield Stage(clock, sender, Watcher(page, clock, tell), client, tell, loaded.sources)
+                if keep:
+                    _stay(page.url, sender.url, ledger, tell)
 
 
 class _running:  # noqa: N801  (reads as a verb where it is used)
     """The worker on a free port, for the length of a block; gives its address."""
 
-    def __init__(self, rules: Path, page: SandboxServer, ledger: str, clock: FastClock) -> None:
-        settings = Settings(rules=rules, ledger=f"sqlite:///{ledger}", port=0, poll=0.1, log_level="error")
-        loaded = pointed_at(load_rules(rules), page.url)
-        self._worker = Worker(settings, environ=secrets_of(loaded), clock=clock, rules=loaded)
+    def __init__(self, settings: Settings, environ: Mapping[str, str], clock: FastClock, rules: RuleSet) -> None:
+        self._worker = Worker(settings, environ=environ, clock=clock, rules=rules)
         self._url = ""
         self._up = threading.Event()
-        settings = self._worker.settings
         self._server = Server(self._worker.app, settings.host, settings.port, self._started)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
 
@@ -250,15 +266,6 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
         self._server.should_exit = True
         self._thread.join(10)
         self._worker.stop()
-
-
-def secrets_of(rules: RuleSet) -> dict[str, str]:
-    """Make throw-away secrets for every variable that the rules name."""
-    found = {page.api_key.name: DEFAULT_KEY for page in rules.pages.values() if page.api_key}
-    for source in rules.sources.values():
-        value = SIGNING_KEY if source.auth.scheme == "standard_webhooks" else TOKEN
-        found |= {ref.name: value for ref in source.auth.secrets}
-    return found
 
 
 def _stay(page: str, worker: str, ledger: str, tell: Tell) -> None:

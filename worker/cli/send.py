@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -108,19 +107,13 @@ def _posted(base: str, endpoint: Endpoint, body: bytes, further: Mapping[str, st
     import httpx
 
     from worker.bootstrap import utc_now
-    from worker.sources._auth import sign, sign_query
+    from worker.cli.posting import signed
 
-    config = endpoint.config
-    headers = {"content-type": "application/json"}
-    headers |= _lower(sign(config.auth, endpoint.secrets, body, utc_now(), f"msg_{uuid.uuid4().hex}"))
-    query = sign_query(config.auth, endpoint.secrets)
-    target = f"{base.rstrip('/')}/hooks/{config.name}"
+    path, headers = signed(endpoint, body, utc_now())
     try:
         # No proxy of the environment: what is signed here goes to the worker itself.
         with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-            return client.post(
-                f"{target}?{query}" if query else target, content=body, headers=headers | _lower(further)
-            )
+            return client.post(f"{base.rstrip('/')}{path}", content=body, headers={**headers, **_lower(further)})
     except httpx.InvalidURL as wrong:
         raise ConfigError(f"--url: {base}: {wrong}") from None
     except httpx.HTTPError as failed:
