@@ -64,7 +64,7 @@ def test_rules_of_ones_own_are_played_with_their_source_their_page_and_without_w
     page = next(iter(on.watcher.page.state.pages.values()))
     assert page.name == "Contoso"
     labels = {place.label for place in page.places().values()}
-    assert labels == {"Europe / Shop", "Asia / Everything", "Partners / Lab / Feed"}
+    assert labels == {"Europe / Shop", "Asia / Everything", "Lab / Feed"}
 
 
 def test_nothing_of_the_set_waits_and_no_secret_of_it_is_looked_up(own: Path) -> None:
