@@ -283,6 +283,11 @@ class Commit:
     revisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+def caused_by(inbound: Inbound) -> str:
+    """Name an inbound as the cause of what is decided because of it."""
+    return f"inbound {inbound.seq} from {inbound.source}"
+
+
 class Committer(Protocol):
     """Takes the commits of all steps."""
 
@@ -541,11 +546,26 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundStory:
-    """Everything about one inbound: how it stands, the request as it came, and what was heard in it, in order."""
+    """
+    Everything about one inbound: how it stands, and the request as it came.
+
+    Args:
+        heard: Its statements, in order.
+        decisions: What was decided because of it, about whatever aggregate, in order.
+    """
 
     received: Received
     inbound: Inbound
     heard: Sequence[Heard]
+    decisions: Sequence[Decision]
+
+
+class Recordings(Protocol):
+    """What came in, as it came, to be played again."""
+
+    def recorded(self, since: datetime, after: int = 0, limit: int = 1000) -> Sequence[Inbound]:
+        """Give inbounds that were received at *since* or later and stand behind *after*, in order of receipt."""
+        ...
 
 
 class Queries(Protocol):

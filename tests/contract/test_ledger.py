@@ -1151,3 +1151,31 @@ class TestRestart:
         store.close()
         assert len(answers) == 300
         assert len(store.open().pending(1000)) == 300
+
+
+# --- what came in, as it came
+
+
+def test_an_inbound_is_told_with_all_that_was_decided_because_of_it(ledger: AnyLedger) -> None:
+    first, second = record(ledger, "a", "b")
+    told = [
+        Decision(aggregate="rule@page#1", at=NOW, cause=f"inbound {first} from am", text="held"),
+        Decision(aggregate="rule@page#1", at=NOW, cause=f"inbound {second} from am", text="more"),
+        Decision(aggregate="other@page#1", at=NOW, cause=f"inbound {first} from am", text="held too"),
+    ]
+    commit(ledger, handled=[Handled(seq=first)], decisions=told)
+    found = ledger.inbound(first)
+    assert found is not None
+    assert [each.text for each in found.decisions] == ["held", "held too"]
+
+
+def test_inbounds_are_given_again_in_order_of_receipt_page_by_page(ledger: AnyLedger) -> None:
+    older = replace(entry("old").inbound, received_at=NOW - MINUTE)
+    record_all(ledger, [replace(entry("old"), inbound=older), entry("a"), entry("b"), entry("c")])
+    commit(ledger, handled=[Handled(seq=each.seq) for each in ledger.pending(2)])
+    every = ledger.recorded(NOW - 2 * MINUTE)
+    assert [inbound.received_at for inbound in every] == [NOW - MINUTE, NOW, NOW, NOW]
+    assert [inbound.seq for inbound in every] == sorted(inbound.seq for inbound in every)
+    two = ledger.recorded(NOW, limit=2)
+    assert list(two) == list(every[1:3])
+    assert list(ledger.recorded(NOW, after=two[-1].seq)) == [every[3]]

@@ -18,6 +18,7 @@ from worker.ledger.inbox import Inbox
 from worker.ledger.outbox import Outbox
 from worker.ledger.postgres import PostgresDatabase
 from worker.ledger.queries import Queries
+from worker.ledger.recordings import Recordings
 from worker.ledger.retention import Retention
 from worker.ledger.sqlite import SqliteDatabase
 from worker.ledger.statements import insert_new, run_many
@@ -27,10 +28,10 @@ from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Retention):
+class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Retention, Recordings):
     """
     Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``,
-    ``Queries`` and ``Retention``.
+    ``Queries``, ``Retention`` and ``Recordings``.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.

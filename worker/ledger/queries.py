@@ -42,7 +42,7 @@ from worker.ledger.tables import (
     SWEEP,
     WINDOW,
 )
-from worker.ports import HistoryLine, InboundStory, Received, Story
+from worker.ports import HistoryLine, InboundStory, Received, Story, caused_by
 
 _decided_by: ColumnElement[str] = func.coalesce(EPISODE.c.rule_id, WINDOW.c.plan_id)
 _ACTIONS = (
@@ -110,8 +110,11 @@ class Queries(Part):
             row = connection.execute(request).one_or_none()
             if row is None:
                 return None
+            inbound = inbound_of(row)
             lines = [heard_of(line) for line in connection.execute(heard)]
-        return InboundStory(received=received_of(row), inbound=inbound_of(row), heard=lines)
+            caused = select(DECISION).where(DECISION.c.cause == caused_by(inbound)).order_by(DECISION.c.id)
+            decisions = [decision_of(line) for line in connection.execute(caused)]
+        return InboundStory(received=received_of(row), inbound=inbound, heard=lines, decisions=decisions)
 
     def story(self, reference: str) -> Story | None:
         """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous."""

@@ -53,6 +53,7 @@ from worker.ports import (
     Meter,
     Statement,
     Windows,
+    caused_by,
 )
 
 MOST_CONFLICTS = 5
@@ -298,7 +299,7 @@ class Fold:
                     effect=changes[0][1] if changes else Change.REMARK,
                 )
             )
-        cause = f"inbound {inbound.seq} from {inbound.source}"
+        cause = caused_by(inbound)
         for line in sorted((self._lines[key] for key in items), key=self._precedence):
             decided = self._move if line.of_windows else self._decide
             faults += decided(line, items[line.key], cause)
