@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from worker.core.approval import approval_hash
+from worker.core.commands import Approve, Command, Dismiss
 from worker.core.model import Action, ActionState, Inbound, Notice, Origin
+from worker.errors import CommandRefused, NotFound
 from worker.ports import HistoryLine, Sender
 from worker.rehearse.page import RehearsalPage
 from worker.rehearse.reading import Case, Senders, Step
@@ -21,6 +24,11 @@ from worker.rehearse.stage import Stage
 ALL = 1_000_000
 UNSAID = (ActionState.REPLACED, ActionState.DISMISSED)
 """What the public never gets, and nobody waits for any more."""
+
+WAITING = (ActionState.AWAITING_APPROVAL, ActionState.HELD, ActionState.PARKED)
+"""What a person moves on."""
+
+PERSON = "a person"
 
 _FAULTS = ("inbound_parked", "evaluation_failed", "internal_fault")
 """Notices of what is wrong with a rule or a body: a test that hides one proves nothing."""
@@ -188,6 +196,35 @@ class _Player:
         self._stage.pages[name].open(deed.title, deed.opens or (), deed.text)
         self._stage.watch(name)
 
+    def _approves(self, deed: DeedSpec) -> None:
+        action = self._waiting(deed, deed.approves or "")
+        self._order(Approve(by=PERSON, action=action.id, hash=approval_hash(action)))
+
+    def _dismisses(self, deed: DeedSpec) -> None:
+        self._order(Dismiss(by=PERSON, subject=self._waiting(deed, deed.dismisses or "").id))
+
+    def _order(self, command: Command) -> None:
+        try:
+            self._stage.order(command)
+        except (CommandRefused, NotFound) as refused:
+            raise _CannotPlayError(str(refused)) from None
+
+    def _waiting(self, deed: DeedSpec, target: str) -> Action:
+        """Find what waits for a person: the only one that is meant."""
+        found = [
+            line.action
+            for line in self._stage.ledger.history(limit=ALL)
+            if self._called(line) == target
+            and line.action.state in WAITING
+            and deed.on in (None, line.action.page)
+            and (not deed.group or dict(line.group) == deed.group)
+        ]
+        if not found:
+            raise _CannotPlayError(f"nothing of `{target}` waits for a person by now")
+        if len(found) > 1:
+            raise _CannotPlayError(f"several posts of `{target}` wait by now: say which with `group` or `on`")
+        return found[0]
+
     def _unreachable(self, deed: DeedSpec) -> None:
         assert deed.unreachable is not None
         for name in [deed.on] if deed.on else self._stage.pages:
@@ -236,5 +273,7 @@ _DEEDS: Mapping[str, Callable[[_Player, DeedSpec], None]] = {
     "resolves": _Player._resolves,
     "renames": _Player._renames,
     "deletes": _Player._deletes,
+    "approves": _Player._approves,
+    "dismisses": _Player._dismisses,
     "unreachable": _Player._unreachable,
 }

@@ -134,13 +134,15 @@ _DEEDS: Mapping[str, frozenset[str]] = {
     "resolves": frozenset({"text", "group", "on"}),
     "renames": frozenset({"title", "group", "on"}),
     "deletes": frozenset({"group", "on"}),
+    "approves": frozenset({"group", "on"}),
+    "dismisses": frozenset({"group", "on"}),
     "unreachable": frozenset({"on"}),
 }
 """What can be done to a page, and what may be said of it."""
 
 
 class DeedSpec(Strict):
-    """Somebody does something to a status page, or the page cannot be reached. Exactly one of the first six."""
+    """Somebody does something about a page, or the page cannot be reached. Exactly one of the first eight."""
 
     person_posts: Line | None = Field(
         default=None, description="Somebody posts on the incident or window of this rule, or of this title."
@@ -151,6 +153,12 @@ class DeedSpec(Strict):
     resolves: Line | None = Field(default=None, description="Somebody resolves the incident of this rule or title.")
     renames: Line | None = Field(default=None, description="Somebody renames the incident of this rule or title.")
     deletes: Line | None = Field(default=None, description="Somebody deletes the incident of this rule or title.")
+    approves: Line | None = Field(
+        default=None, description="Somebody approves what this rule or maintenance window waits to say."
+    )
+    dismisses: Line | None = Field(
+        default=None, description="Somebody decides that what this rule or window waits to say is not said."
+    )
     unreachable: Span | None = Field(default=None, description="The page cannot be reached for so long.")
     title: Line = Field(
         default="Somebody else's incident", description="What it is called. Default: Somebody else's incident."

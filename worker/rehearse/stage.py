@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from worker.core.commands import Command
 from worker.core.model import Inbound, Notice
 from worker.core.rulebook import RuleBook
 from worker.core.ruleset import AuthConfig, SourceConfig
@@ -20,6 +21,7 @@ from worker.ports import Channel, Commit, Decision, Heard, Recorded, Source, Sta
 from worker.rehearse.memory import MemoryLedger
 from worker.rehearse.page import RehearsalPage
 from worker.steps.advance import Advance
+from worker.steps.command import Commands
 from worker.steps.deliver import Deliver
 from worker.steps.intake import Endpoint, understood
 from worker.steps.observe import Observe
@@ -65,6 +67,7 @@ class Stage:
     _advance: Advance = field(init=False)
     _deliver: Deliver = field(init=False)
     _observe: Observe = field(init=False)
+    _commands: Commands = field(init=False)
 
     def __post_init__(self) -> None:
         ledger, self._plan_at = self.ledger, self.now
@@ -80,6 +83,7 @@ class Stage:
         self._react = React(inbox=ledger, normalise=self._statements, **common)
         self._advance = Advance(replan=REPLAN, **common)
         self._deliver = Deliver(outbox=ledger, **on_pages)
+        self._commands = Commands(switches=ledger, provider=self.pages.__getitem__, **{**common, "footprints": ledger})
         self._observe = Observe(every=timedelta(), **on_pages)
         self.use(self.book)
 
@@ -115,6 +119,18 @@ class Stage:
         self._at_rest = None
         self.settle()
         return places[0]
+
+    def order(self, command: Command) -> None:
+        """
+        A person asks for something.
+
+        Raises:
+            CommandRefused: It makes no sense now.
+            NotFound: It is about nothing that there is.
+        """
+        self._commands.run(command)
+        self._at_rest = None
+        self.settle()
 
     def watch(self, page: str) -> None:
         """Somebody has done something to a page: the worker sees it when it looks the next time."""
