@@ -90,6 +90,7 @@ class RehearsalPage:
             remote_id=remote_id,
             update_id=shown.updates[-1].id if shown.updates else "",
             published_at=shown.published_at,
+            name=shown.name,
         )
 
     def _look(self) -> None:
