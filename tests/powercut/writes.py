@@ -1,5 +1,5 @@
 """
-Commits entries to a ledger and says so, one line each on standard output: ``python -m tests.powercut.writes FILE MODE N``.
+Commits entries to a ledger, and says so: ``python -m tests.powercut.writes FILE MODE COUNT``.
 
 What stands on standard output was acknowledged: it must be there whatever happens next.
 """
