@@ -272,8 +272,8 @@ def test_a_component_that_the_page_does_not_have_costs_no_other(page: SandboxSer
     said = "\n".join(run.lines)
     assert [incident.name for incident in page.state.incidents.shelf.all()] == ["Trouble with api"]
     assert re.search(r"error.*no component `Old name`.*all others go out", said)
-    assert re.search(r"error.*the page refused open_incident.*`Old name`", said)
-    assert re.search(r"error.*the page refused open_incident.*`ap` .*did you mean `api`\?", said)
+    assert re.search(r"error.*open_incident \(outage@main.*is parked: it names what cannot be found.*`Old name`", said)
+    assert re.search(r"error.*open_incident .*is parked: .*`ap` .*did you mean `api`\?", said)
 
 
 def known_parked(ledger: Path) -> int:

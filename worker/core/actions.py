@@ -254,7 +254,7 @@ class Working(Generic[Subject]):
 
     def _refused(self, action: Action, outcome: Outcome) -> None:
         self.put(replace(action, state=ActionState.PARKED, sends=max(0, action.sends - 1), reason=outcome.detail))
-        self.notice("parked", f"the page refused {action.kind} ({action.id}): {outcome.detail}", Severity.ERROR)
+        self.notice("parked", f"{action.kind} ({action.id}) is parked: {outcome.detail}", Severity.ERROR)
         self.say(f"{action.kind} ({action.post}) parked: {outcome.detail}")
 
     def _unknown(self, action: Action, outcome: Outcome) -> None:

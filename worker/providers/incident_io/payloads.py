@@ -127,7 +127,7 @@ class _Draft:
 
     def fault(self, what: str) -> EvaluationFailed:
         """Say what is wrong with the action."""
-        return EvaluationFailed(f"{self.action.kind} of {self.action.id} {what}")
+        return EvaluationFailed(f"it {what}")
 
     def _created(self) -> Json:
         return {
