@@ -815,8 +815,9 @@ def test_a_component_that_cannot_be_found_is_named_with_all_that_helps() -> None
     with pytest.raises(EvaluationFailed) as caught:
         request_of(it, partly)
     assert str(caught.value) == (
-        "it names what cannot be found: `chekout` (page `main` has no such name in the rules; did you mean `checkout`?; "
-        "it was computed by `components.from`, or was removed after the episode began), `web` (rules/pages.yaml:5:7: page `Acme Status` has no component `Old name`)"
+        "it names what cannot be found: `chekout` (page `main` has no such name in the rules; did you mean `checkout`?"
+        "; it was computed by `components.from`, or was removed after the episode began), "
+        "`web` (rules/pages.yaml:5:7: page `Acme Status` has no component `Old name`)"
     )
 
 
