@@ -12,6 +12,7 @@ from worker.cli.console import answer
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.drift import drift
+from worker.cli.explain import explain
 from worker.cli.failures import Commands
 from worker.cli.history import history
 from worker.cli.inbox import inbox
@@ -32,6 +33,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "run": run,
     "check": check,
     "test": rule_tests,
+    "explain": explain,
     "pages": pages,
     "send": send,
     "status": status,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.errors import ConfigError
+
 if TYPE_CHECKING:
     from worker.settings import Settings
 
@@ -42,3 +44,16 @@ def settings_of(*, rules: Path | None = None, ledger: str | None = None) -> Sett
 
     # Where the worker may listen, and with which token, is asked of `run` alone.
     return from_environment({"rules": rules, "ledger": ledger, "host": "127.0.0.1"}, os.environ)
+
+
+def header_of(text: str) -> tuple[str, str]:
+    """
+    Read ``NAME:VALUE``; the name in lower case, as all of ours are.
+
+    Raises:
+        ConfigError: It is not of this form.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ConfigError(f"--header: `{text[:60]}` is not of the form NAME:VALUE")
+    return name.strip().lower(), value.strip()

@@ -13,7 +13,7 @@ import typer
 
 from worker.cli.console import answer, remark
 from worker.cli.failures import NO
-from worker.cli.options import LedgerOption, RulesOption, settings_of
+from worker.cli.options import LedgerOption, RulesOption, header_of, settings_of
 from worker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def send(
     settings = settings_of(rules=rules, ledger=ledger)
     endpoint = _endpoint(settings.rules, source)
     body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    further = dict(_header(text) for text in header or ())
+    further = dict(header_of(text) for text in header or ())
     base = url or _running(settings)
     reply = _posted(base, endpoint, body, further)
     if not reply.is_success:
@@ -85,13 +85,6 @@ def _endpoint(directory: Path, source: str) -> Endpoint:
     if source not in rules.sources:
         raise ConfigError(f"{directory}: there is no source `{source}`{suggest(source, rules.sources, 'sources')}")
     return endpoints(replace(rules, sources={source: rules.sources[source]}), os.environ)[source]
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise ConfigError(f"--header: `{text[:60]}` is not of the form NAME:VALUE")
-    return name.strip(), value.strip()
 
 
 def _running(settings: Settings) -> str:

@@ -14,9 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.cli.reports import deed
 from worker.cli.reports import words as texts
-from worker.core.model import Event, Status
+from worker.cli.sayings import called, heard, saying_data
 from worker.rehearse.verdict import Deviation, Row, Verdict, clock, describe
 from worker.rehearse.why import Because, came, missing, rule_of
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 30
 """How many differences of one test are shown."""
-
-MOST_LABELS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +96,17 @@ class _Teller:
     def _missing(self, want: Wanted) -> Iterator[str]:
         yield f"  - {self._clock(want.at)} {describe(want.spec)}"
         yield f"           expected ({want.place}), but did not come"
-        yield from self._because(missing(self._played, want, self._places))
+        yield from self._because(missing(self._played.stage, self._played.sent, want, self._places))
 
     def _unexpected(self, saying: Saying) -> Iterator[str]:
-        yield f"  + {self._clock(saying.at)} {_called(saying)}"
+        yield f"  + {self._clock(saying.at)} {called(saying)}"
         yield from (f"           {line}" for line in texts(saying.action.content).splitlines())
         yield "           came, but is not expected"
         yield from self._came(saying)
 
     def _deviating(self, want: Wanted, saying: Saying, deviations: Sequence[Deviation]) -> Iterator[str]:
-        rule = rule_of(self._played, saying.rule)
-        yield f"  ~ {self._clock(saying.at)} {_called(saying)}  ({want.place})"
+        rule = rule_of(self._played.stage, saying.rule)
+        yield f"  ~ {self._clock(saying.at)} {called(saying)}  ({want.place})"
         for each in deviations:
             governing = self._places.governing(saying, each.name, rule)
             yield f"           {each.name}: expected {each.wanted}"
@@ -119,7 +116,7 @@ class _Teller:
 
     def _came(self, saying: Saying) -> Iterator[str]:
         aggregate = saying.action.aggregate
-        chain = came(self._played, saying, self._places, self._told.get(aggregate))
+        chain = came(self._played.stage, self._played.sent, saying, self._places, self._told.get(aggregate))
         self._told[aggregate] = saying.action.created_at
         yield from self._because(chain)
 
@@ -127,7 +124,7 @@ class _Teller:
         if chain:
             yield "           because"
         for because in chain:
-            text = because.text if because.event is None else _heard(because.event, because.more)
+            text = because.text if because.event is None else heard(because.event, because.more)
             yield f"             {self._clock(because.at)} {text}" + (f"  ({because.place})" if because.place else "")
 
     def _clock(self, at: datetime | None) -> str:
@@ -136,25 +133,6 @@ class _Teller:
 
 _EXPLAINED = ("at", "components", "rule", "state", "post")
 """Deviations whose cause lies in what happened, not in a text alone."""
-
-_STATUSES = {Status.FIRING: "fires", Status.RESOLVED: "is resolved", Status.INFO: "is told of"}
-
-
-def _heard(event: Event, more: int) -> str:
-    """Say what was heard: "alertmanager: alert fires {service: checkout}, and 39 more"."""
-    labels = ", ".join(f"{name}: {value}" for name, value in event.labels.items())
-    called = f"“{event.title}”" if event.title else "{" + labels[:MOST_LABELS] + "}"
-    status = f"{_STATUSES[event.status]}{f' as `{event.status_name}`' if event.status_name else ''}"
-    return f"{event.source}: {event.kind} {called} {status}" + (f", and {more} more" if more else "")
-
-
-def _called(saying: Saying) -> str:
-    number = f"#{saying.number}" if saying.number else ""
-    group = " {" + ", ".join(f"{k}: {v}" for k, v in saying.group.items()) + "}" if saying.group else ""
-    kind, _, rest = deed(saying.action).partition(":")
-    state = "" if saying.said else f" [{saying.action.state}]"
-    return f"{kind} {saying.rule or saying.window}{number}{group}{state}:{rest}"
-
 
 # --- coverage
 
@@ -208,29 +186,9 @@ def _case_data(tested: Tested, folder: Path) -> Mapping[str, Any]:
         "seconds": round(tested.took, 3),
         "virtual_seconds": case.length.total_seconds(),
         "failure": "" if verdict.holds else failure(verdict, folder),
-        "actions": [_saying_data(saying) for saying in verdict.played.sayings],
+        "actions": [saying_data(saying) for saying in verdict.played.sayings],
         "notices": [
             {"at": at, "code": notice.code, "about": notice.subject, "text": notice.text}
             for at, notice in verdict.played.notices
         ],
-    }
-
-
-def _saying_data(saying: Saying) -> Mapping[str, Any]:
-    content = saying.action.content
-    status = content.incident_status or content.window_status
-    return {
-        "at": saying.at,
-        "do": saying.action.kind.value,
-        "rule": saying.rule,
-        "maintenance": saying.window,
-        "page": saying.action.page,
-        "group": dict(saying.group),
-        "post": saying.action.post.value,
-        "status": status.value if status else None,
-        "components": {name: each.value for name, each in content.components.items()},
-        "mails": content.notify,
-        "title": content.title,
-        "text": saying.text,
-        "state": saying.action.state.value,
     }

@@ -85,6 +85,11 @@ class Played:
         return sayings(self.stage)
 
     @property
+    def sent(self) -> Mapping[int, tuple[datetime, str]]:
+        """Place in the inbox to when a body was sent, and by which step."""
+        return {seq: (step.at, step.place) for seq, step in self.came.items()}
+
+    @property
     def notices(self) -> Sequence[tuple[datetime, Notice]]:
         """Every notice, the oldest first."""
         return self.stage.notices

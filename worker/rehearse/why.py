@@ -5,7 +5,7 @@ Why an action came, or did not: what was heard, what was decided on the way, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,8 +14,9 @@ from worker.core.model import Episode, Event, Post, Status
 from worker.core.ruleset import IncidentPlan, Rule
 from worker.ports import Heard
 from worker.rehearse.places import Places
-from worker.rehearse.play import Played, Saying
+from worker.rehearse.play import Saying
 from worker.rehearse.reading import Wanted
+from worker.rehearse.stage import Stage
 
 MOST_LINES = 12
 
@@ -43,34 +44,39 @@ class Because:
     place: str = ""
 
 
-def came(played: Played, saying: Saying, places: Places, since: datetime | None = None) -> list[Because]:
+Sent = Mapping[int, tuple[datetime, str]]
+"""Place in the inbox to when a body was sent, and to where that is written; "" where it is nowhere."""
+
+
+def came(stage: Stage, sent: Sent, saying: Saying, places: Places, since: datetime | None = None) -> list[Because]:
     """
     Tell how an action came to be, the oldest first.
 
     Args:
+        sent: What was sent.
         since: What happened until then is known already; None: nothing is.
     """
     action = saying.action
-    story = played.stage.ledger.story(action.aggregate)
+    story = stage.ledger.story(action.aggregate)
     heard = [line for _, line in story.heard] if story is not None else []
     chapters = [
-        *_heard(played, heard, saying.at),
+        *_heard(sent, heard, saying.at),
         *(
             Because(at=each.at, text=each.text)
-            for each in played.stage.decisions.get(action.aggregate, [])
+            for each in stage.decisions.get(action.aggregate, [])
             if each.at <= saying.at and not _SELF_EVIDENT.search(each.text)
         ),
     ]
     news = [each for each in chapters if since is None or (each.at is not None and each.at > since)]
     told = sorted(news, key=lambda because: (because.at or saying.at, because.event is None))
-    rule = rule_of(played, saying.rule)
+    rule = rule_of(stage, saying.rule)
     governing = places.governing(saying, "at", rule)
     last = [Because(at=action.created_at, text=f"by {governing}")] if governing is not None else []
-    late = [] if story is None or rule is None else list(_kept_back(played, saying, story.episode, rule, places))
+    late = [] if story is None or rule is None else list(_kept_back(stage, saying, story.episode, rule, places))
     return [*told[-MOST_LINES:], *(late or last)]
 
 
-def _kept_back(played: Played, saying: Saying, episode: Episode, rule: Rule, places: Places) -> Iterator[Because]:
+def _kept_back(stage: Stage, saying: Saying, episode: Episode, rule: Rule, places: Places) -> Iterator[Because]:
     """Tell what made an opening later than ``hold`` did."""
     at, plan = saying.action.created_at, rule.plan
     if (
@@ -79,7 +85,7 @@ def _kept_back(played: Played, saying: Saying, episode: Episode, rule: Rule, pla
         or at <= episode.held_since + plan.hold
     ):
         return
-    windows = [w for w in played.stage.ledger.windows(episode.held_since) if w.page == episode.page]
+    windows = [w for w in stage.ledger.windows(episode.held_since) if w.page == episode.page]
     muting = next((window for window in windows if window.muted_until == at), None)
     if muting is not None:
         place = places.window(muting.plan_id, "grace") or places.window(muting.plan_id) or places.rule(muting.plan_id)
@@ -92,46 +98,48 @@ def _kept_back(played: Played, saying: Saying, episode: Episode, rule: Rule, pla
         yield Because(at=at, text=f"it yielded to {others} until now", place=place)
 
 
-def missing(played: Played, want: Wanted, places: Places) -> list[Because]:
+def missing(stage: Stage, sent: Sent, want: Wanted, places: Places) -> list[Because]:
     """Tell what kept an expected action from coming, as far as can be told."""
-    rule = rule_of(played, want.spec.rule or "")
+    rule = rule_of(stage, want.spec.rule or "")
     if rule is None:
         return []
-    own = [a for a in played.stage.decisions if a.partition("@")[0] == rule.identity]
-    decided = [Because(at=each.at, text=each.text) for aggregate in own for each in played.stage.decisions[aggregate]]
+    own = [a for a in stage.decisions if a.partition("@")[0] == rule.identity]
+    decided = [Because(at=each.at, text=each.text) for aggregate in own for each in stage.decisions[aggregate]]
     if decided:
         return sorted(decided, key=lambda because: (because.at is None, because.at))[:MOST_LINES]
-    return list(_unmatched(played, rule, places))[:MOST_LINES] or [Because(at=None, text="nothing fired in this test")]
+    return list(_unmatched(stage, sent, rule, places))[:MOST_LINES] or [
+        Because(at=None, text="nothing fired in this test")
+    ]
 
 
-def rule_of(played: Played, rule_id: str) -> Rule | None:
+def rule_of(stage: Stage, rule_id: str) -> Rule | None:
     """Give the rule of an id."""
-    return next((rule for rule in played.stage.book.rules.rules if rule.id == rule_id), None)
+    return next((rule for rule in stage.book.rules.rules if rule.id == rule_id), None)
 
 
-def _heard(played: Played, heard: Sequence[Heard], until: datetime) -> Iterator[Because]:
+def _heard(sent: Sent, heard: Sequence[Heard], until: datetime) -> Iterator[Because]:
     """Tell what was heard, once for all that said the same in one body."""
     bodies: dict[tuple[int, Status], list[Heard]] = {}
     for line in heard:
         bodies.setdefault((line.inbound_seq, line.event.status), []).append(line)
     for (seq, _), lines in bodies.items():
-        step = played.came.get(seq)
-        if step is not None and step.at <= until:
-            yield Because(at=step.at, event=lines[0].event, more=len(lines) - 1, place=step.place)
+        at, place = sent.get(seq, (None, ""))
+        if at is not None and at <= until:
+            yield Because(at=at, event=lines[0].event, more=len(lines) - 1, place=place)
 
 
-def _unmatched(played: Played, rule: Rule, places: Places) -> Iterator[Because]:
+def _unmatched(stage: Stage, sent: Sent, rule: Rule, places: Places) -> Iterator[Because]:
     """Tell of each body that fires which line of the rule it does not meet."""
-    told: set[tuple[int, str]] = set()
-    for heard in played.stage.heard:
-        step = played.came.get(heard.inbound_seq)
+    told: set[tuple[str, str]] = set()
+    for heard in stage.heard:
+        at, place = sent.get(heard.inbound_seq, (None, ""))
         failed = first_failure(rule, heard.event)
-        if step is None or heard.event.status is not Status.FIRING or failed is None:
+        if at is None or heard.event.status is not Status.FIRING or failed is None:
             continue
-        if (step.number, failed.field) not in told:
-            told.add((step.number, failed.field))
-            yield Because(at=step.at, event=heard.event, place=step.place)
-            yield Because(at=step.at, text=in_words(failed), place=line_place(rule, failed, places))
+        if (place, failed.field) not in told:
+            told.add((place, failed.field))
+            yield Because(at=at, event=heard.event, place=place)
+            yield Because(at=at, text=in_words(failed), place=line_place(rule, failed, places))
 
 
 def first_failure(rule: Rule, event: Event) -> Line | None:
