@@ -40,6 +40,9 @@ bench: setup ## Measure intake, delivery, matching and memory as ratios in one r
 crash: setup ## Kill the worker at every named point and look for losses and doubles
 	@$(BIN)/python -m pytest -m slow tests/crash -n 2
 
+mutants: setup ## Make faults on purpose, and look that a test catches each
+	@$(BIN)/python -m tests.mutants
+
 powercut: setup ## Fail the power 2,000 times and look what is left (needs strace)
 	@$(BIN)/python -m tests.powercut
 
@@ -52,4 +55,4 @@ check: lint test ## All that CI runs, in its order
 clean: ## Remove what can be made again
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var
 
-.PHONY: help setup demo run test lint fmt bench crash powercut lock check clean
+.PHONY: help setup demo run test lint fmt bench crash mutants powercut lock check clean

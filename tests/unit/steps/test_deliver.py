@@ -632,18 +632,6 @@ def test_an_outage_that_the_page_never_heard_of_is_not_told_when_it_is_over(make
 # -- order
 
 
-def test_resolves_go_before_opens(make: Make) -> None:
-    rig = opened(make)
-    rig.page.down = True
-    rig.fires("s", service="second")
-    rig.use(rule() + rule("second", match="{labels.service: second}"))
-    rig.now += timedelta(minutes=11)
-    rig.fires("s2", service="second").clears("a", severity="warning").passes("3m")
-    rig.page.down = False
-    rig.passes("10m")
-    assert [sent.action.kind for sent in rig.page.sent[1:]] == [ActionKind.RESOLVE_INCIDENT, ActionKind.OPEN_INCIDENT]
-
-
 def test_a_page_without_a_channel_is_left_alone(make: Make) -> None:
     rig = make(rule(page="other")).fires().passes("1h")
     assert rig.page.sent == []

@@ -1,0 +1,214 @@
+"""
+The faults, each as a change of one place in the source, and the tests that must turn red.
+
+A place that is not found exactly once is an error: then the source has moved on, and the fault must follow it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DELIVER = "tests/unit/steps/test_deliver.py"
+EPISODES = "tests/unit/core/test_episodes.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    One fault.
+
+    Args:
+        name: What a careless change would do.
+        file: Where, below ``worker/``.
+        old: The text that is there.
+        new: What stands there instead.
+        test: What must catch it, as pytest names it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+FAULTS = (
+    Fault(
+        "answer before the commit",
+        "ledger/writer.py",
+        "        try:\n            answers = self._commit(group)\n",
+        "        for each in group:\n            if isinstance(each, _Arrival):\n"
+        "                _call(each.done, Recorded(1, duplicate=False))\n"
+        "        try:\n            answers = self._commit(group)\n",
+        "tests/unit/ledger/test_writer.py",
+    ),
+    Fault(
+        "commits that are not synced",
+        "ledger/sqlite.py",
+        '"synchronous=FULL"',
+        '"synchronous=NORMAL"',
+        "tests/unit/ledger/test_sqlite.py",
+    ),
+    Fault(
+        "a 500 is taken for not sent, and sent again",
+        "providers/_outcomes.py",
+        "        return Result.UNKNOWN if exchange.sent else Result.NOT_SENT\n",
+        "        return Result.NOT_SENT\n",
+        "tests/unit/providers",
+    ),
+    Fault(
+        "an update is sent again without waiting for a late arrival",
+        "steps/_look.py",
+        "sent_at + DEADLINE + channel.settle",
+        "sent_at",
+        f"{DELIVER}::test_an_update_is_sent_once_more_only_after_its_absence_is_proven",
+    ),
+    Fault(
+        "one read proves absence",
+        "steps/_look.py",
+        "        if action.clean_reads:\n",
+        "        if True:\n",
+        f"{DELIVER}::test_an_update_is_sent_once_more_only_after_its_absence_is_proven",
+    ),
+    Fault(
+        "an update is sent as often as it takes",
+        "core/actions.py",
+        "MOST_SENDS = 2\n",
+        "MOST_SENDS = 3\n",
+        f"{EPISODES}::test_an_update_is_sent_at_most_twice",
+    ),
+    Fault(
+        "nothing is written down before it is sent",
+        "steps/deliver.py",
+        "        self._committer.commit(Commit(now=now, actions=[sending], attempts=[attempt], "
+        "**_kept(_with(subject, sending))))\n",
+        "",
+        f"{DELIVER}::test_the_exact_bytes_are_on_disk_before_the_first_one_leaves",
+    ),
+    Fault(
+        "which posts were there before is not kept",
+        "steps/deliver.py",
+        "            baseline=baseline,\n",
+        "",
+        f"{DELIVER}::test_an_update_keeps_which_posts_were_there_before_it",
+    ),
+    Fault(
+        "an old incident that a key brings back is taken for ours",
+        "steps/deliver.py",
+        "        if shown is not None and shown.status in (IncidentStatus.RESOLVED, WindowStatus.COMPLETE):\n",
+        "        if False:\n",
+        f"{DELIVER}::test_after_the_loss_of_the_ledger_a_used_key_brings_no_resolved_incident_back_silently",
+    ),
+    Fault(
+        "a key that dies with the ledger",
+        "core/drafts.py",
+        "    return digest(base, episode.number, episode.next_seq) if again else base\n",
+        "    return digest(base, id(draft))\n",
+        f"{DELIVER}::test_after_the_loss_of_the_ledger_a_used_key_brings_no_resolved_incident_back_silently",
+    ),
+    Fault(
+        "writes of one incident overtake each other",
+        "ledger/outbox.py",
+        "    return and_(ACTION.c.settled.is_(False), ACTION.c.workable.is_(True), ~blocked)\n",
+        "    return and_(ACTION.c.settled.is_(False), ACTION.c.workable.is_(True))\n",
+        "tests/contract/test_ledger.py -k test_an_unsettled_action_blocks_those_behind_it",
+    ),
+    Fault(
+        "resolves wait in line",
+        "ledger/outbox.py",
+        ".order_by(ACTION.c.urgency, ACTION.c.created_at,",
+        ".order_by(ACTION.c.created_at,",
+        "tests/contract/test_ledger.py -k test_the_oldest_comes_first_but_resolves_before_all",
+    ),
+    Fault(
+        "a wake-up is lost",
+        "core/episodes.py",
+        "        draft.wake(ready)\n",
+        "        draft.wake()\n",
+        f"{EPISODES}::test_a_signal_that_lasts_opens_at_the_end_of_hold",
+    ),
+    Fault(
+        "what the page asked us to wait is not kept",
+        "core/retry.py",
+        "    earliest = max(now + wait, asked) if asked else now + wait\n",
+        "    earliest = now + wait\n",
+        f"{DELIVER}::test_what_was_not_sent_is_sent_when_the_page_asks_for_it_and_not_before",
+    ),
+    Fault(
+        "a pause is not looked for before the first byte",
+        "steps/deliver.py",
+        "        if paused:\n",
+        "        if False:\n",
+        "tests/unit/steps/test_pause.py",
+    ),
+    Fault(
+        "whatever stands there by now is approved",
+        "core/interventions.py",
+        "    if asked.order.hash != seen:\n",
+        "    if False:\n",
+        "tests/unit/steps/test_interventions.py",
+    ),
+    Fault(
+        "brakes are not asked",
+        "steps/deliver.py",
+        "        if brake is None:\n",
+        "        if True:\n",
+        "tests/unit/steps/test_brakes.py",
+    ),
+    Fault(
+        "a person's post is no reason to stop",
+        "core/actions.py",
+        "        self.set(hands_off=True)\n        self.hold(action,",
+        "        self.hold(action,",
+        f"{DELIVER}::test_a_post_of_a_person_between_two_of_ours_is_hands_off",
+    ),
+    Fault(
+        "everybody may send webhooks",
+        "sources/_auth.py",
+        "    if not matched:\n",
+        "    if False:\n",
+        "tests/contract/test_source.py",
+    ),
+    Fault(
+        "private incidents reach every rule",
+        "core/matching.py",
+        "        if (event.private and not self.takes_private) or (event.test and not self.takes_test):\n",
+        "        if event.test and not self.takes_test:\n",
+        "tests/unit/steps/test_react.py",
+    ),
+    Fault(
+        "a monitoring that has died is believed",
+        "core/drafts.py",
+        "        return max(known, default=EVER) if len(known) == len(sinces) else None\n",
+        "        return EVER\n",
+        "tests/unit/steps/test_canary.py",
+    ),
+    Fault(
+        "hold is not waited for",
+        "core/episodes.py",
+        "    elif draft.now < ready:\n",
+        "    elif False:\n",
+        f"{EPISODES}::test_a_blip_shorter_than_hold_never_reaches_the_page",
+    ),
+    Fault(
+        "maintenance mutes nothing",
+        "core/episodes.py",
+        "    return until if until > draft.now else None\n",
+        "    return None\n",
+        "tests/unit/steps/test_windows.py",
+    ),
+    Fault(
+        "values of alerts are Markdown",
+        "core/markdown.py",
+        "def escape(",
+        "def escape(value: str, *_: object, **__: object) -> str:\n    return value\n\n\ndef unused(",
+        "tests/unit/core/test_markdown.py",
+    ),
+    Fault(
+        "what is not stamped is a repeat for ever",
+        "steps/intake.py",
+        "    if not statements or not all(isinstance(s, Event) and s.occurred_at for s in statements):\n",
+        "    if not statements:\n",
+        "tests/unit/web/test_hooks.py",
+    ),
+)
