@@ -442,6 +442,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def made(self, remote_id: str) -> bool:
+        """Say whether a create of ours is known to have made the page's object."""
+        ...
+
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         """Give the creates on a page whose outcome is not known."""
         ...

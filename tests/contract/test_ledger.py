@@ -813,6 +813,19 @@ class TestOutbox:
         commit(ledger, actions=[action("a", 3, state=ActionState.DONE, remote_id="i1", update_id="u4")])
         assert ledger.own_updates("i1") == {"u1", "u2", "u4"}
 
+    def test_an_object_is_ours_where_a_create_made_it_and_not_where_we_posted_on_it(self, ledger: AnyLedger) -> None:
+        create = action("a", kind=ActionKind.OPEN_INCIDENT, post=Post.OPEN, key="k")
+        commit(ledger, actions=[create, action("b", state=ActionState.DONE, remote_id="theirs", update_id="u1")])
+        assert not ledger.made("theirs")
+        assert not ledger.made("")
+        guest = replace(create, kind=ActionKind.UPDATE_INCIDENT, guest=True, remote_id="theirs")
+        commit(ledger, actions=[guest])
+        assert ledger.claim(NOW, LEASE, ["page"]) == guest
+        commit(ledger, actions=[replace(guest, state=ActionState.DONE)])
+        assert not ledger.made("theirs")
+        commit(ledger, actions=[action("c", kind=ActionKind.OPEN_INCIDENT, state=ActionState.DONE, remote_id="ours")])
+        assert ledger.made("ours")
+
     def test_unsettled_creates_are_those_that_may_be_on_the_page(self, ledger: AnyLedger) -> None:
         opens = {
             "queued": action("queued", kind=ActionKind.OPEN_INCIDENT),

@@ -130,7 +130,7 @@ class Desk:
     directory: Directory
     made: int = 0
 
-    def action(self, kind: ActionKind, remote_id: str = "", attach_to: str = "", key: str = "", **said: Any) -> Action:
+    def action(self, kind: ActionKind, remote_id: str = "", guest: bool = False, key: str = "", **said: Any) -> Action:
         self.made += 1
         return Action(
             id=f"e#1/{self.made}",
@@ -147,7 +147,7 @@ class Desk:
             cause="",
             key=(key or f"key-{self.made}") if kind.creates else "",
             remote_id=remote_id,
-            attach_to=attach_to,
+            guest=guest,
         )
 
     def send(self, action: Action) -> Outcome:
@@ -225,14 +225,16 @@ def test_an_incident_lives_from_open_to_resolved(rig: Rig, desk: Desk) -> None:
     assert len(rig.writes()) == 5
 
 
-def test_an_attached_open_is_posted_on_somebody_elses_incident(rig: Rig, desk: Desk) -> None:
+def test_a_post_on_somebody_elses_incident_leaves_its_name_and_status_alone(rig: Rig, desk: Desk) -> None:
     theirs = rig.person_opens()
-    attached = desk.send(desk.action(ActionKind.OPEN_INCIDENT, attach_to=theirs, **OPENING))
+    said = {**OPENING, "incident_status": IncidentStatus.RESOLVED}
+    attached = desk.send(desk.action(ActionKind.UPDATE_INCIDENT, theirs, guest=True, **said))
     assert (attached.result, attached.remote_id) == (Result.DONE, theirs)
-    shown = desk.provider.show(theirs, ActionKind.OPEN_INCIDENT)
-    assert shown is not None
+    (shown,) = desk.provider.ongoing(desk.directory)
+    assert (shown.name, shown.status) == ("Somebody else's", "investigating")
     assert shown.updates[-1].id == attached.update_id
-    assert len(desk.provider.ongoing(desk.directory)) == 1
+    told = {each: str(status) for name, status in DOWN.items() for each in desk.directory.components[name]}
+    assert [dict(update.components) for update in shown.updates] == [{}, told]
 
 
 def test_a_blip_is_told_in_retrospect(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ from worker.core.model import (
 )
 from worker.errors import EvaluationFailed, ProviderUnavailable
 
+NONE: Mapping[str, str] = {}
 COMPONENTS = {"checkout": ("c-checkout",), "api": ("c-api",), "web": ("c-web",)}
 
 
@@ -132,13 +133,17 @@ class FakePage:
             raise EvaluationFailed(f"the page has no component {sorted(unknown)}")
         said = {
             "key": action.key,
-            "to": action.attach_to or action.remote_id,
+            "to": action.remote_id,
             "title": action.content.title,
             "message": action.content.message,
-            "status": action.content.incident_status or action.content.window_status,
+            "status": action.incident_status or action.content.window_status,
             "times": [at.isoformat() for at in (action.content.starts_at, action.content.ends_at) if at],
             "automate": action.content.automate,
-            "components": sorted(remote for name in action.content.components for remote in directory.components[name]),
+            "components": {
+                remote: status
+                for name, status in action.content.components.items()
+                for remote in directory.components[name]
+            },
             "steps": [step.message for step in action.content.steps],
         }
         return Request(method="POST", target=f"/{action.kind}", body=json.dumps(said, sort_keys=True).encode())
@@ -191,14 +196,27 @@ class FakePage:
             self._apply(action, request)
         self._late.clear()
 
-    def person_posts(self, incident: str, message: str = "We are people.", status: str = "identified") -> str:
+    def person_posts(
+        self,
+        incident: str,
+        message: str = "We are people.",
+        status: str = "identified",
+        statuses: Mapping[str, str] = NONE,
+    ) -> str:
         """Somebody posts on an incident; give the id of the post."""
-        return self._post(incident, message, status)
+        return self._post(incident, message, status, statuses)
 
-    def person_opens(self, name: str, component: str = "checkout", message: str = "Ours to handle.") -> str:
-        """Somebody opens an incident; give its id."""
+    def person_opens(
+        self,
+        name: str,
+        component: str = "checkout",
+        message: str = "Ours to handle.",
+        status: str = "investigating",
+        statuses: Mapping[str, str] = NONE,
+    ) -> str:
+        """Somebody opens an incident; give its id. *statuses*: the page's component ids to what is said of them."""
         incident = self._open(name, frozenset(COMPONENTS[component]))
-        self._post(incident, message, "investigating")
+        self._post(incident, message, status, statuses)
         return incident
 
     def person_resolves(self, incident: str) -> None:
@@ -218,6 +236,13 @@ class FakePage:
     def said(self, incident: str) -> list[str]:
         """Give the messages of an incident, oldest first."""
         return [update.message for update in self.incidents[incident].updates]
+
+    def shown(self, incident: str) -> Mapping[str, str]:
+        """Give what an incident says of each component: what was said last."""
+        said: dict[str, str] = {}
+        for update in self.incidents[incident].updates:
+            said |= update.components
+        return said
 
     @property
     def names(self) -> list[str]:
@@ -256,8 +281,8 @@ class FakePage:
         if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
             self._timed(body["to"], body["times"], name=body["title"])
             return body["to"], "", None
-        if not action.kind.creates or body["to"]:
-            post = self._post(body["to"], body["message"], body["status"] or "")
+        if not action.kind.creates:
+            post = self._post(body["to"], body["message"], body["status"] or "", body["components"])
             return body["to"], post, self.incidents[body["to"]].published_at
         incident = self._open(body["title"], frozenset(body["components"]))
         if body["key"]:
@@ -266,7 +291,7 @@ class FakePage:
             self._timed(incident, body["times"], automate=body["automate"])
         post = ""
         for message in body["steps"] or [body["message"]]:
-            post = self._post(incident, message, body["status"] or "resolved")
+            post = self._post(incident, message, body["status"] or "resolved", body["components"])
         return incident, post, self.incidents[incident].published_at
 
     def _open(self, name: str, components: frozenset[str]) -> str:
@@ -286,7 +311,7 @@ class FakePage:
             self.incidents[window] = replace(shown, starts_at=starts_at, ends_at=ends_at, **more)  # type: ignore[arg-type]
             self._changed()
 
-    def _post(self, incident: str, message: str, status: str) -> str:
+    def _post(self, incident: str, message: str, status: str, components: Mapping[str, str] = NONE) -> str:
         with self._lock:
             self._ids += 1
             shown = self.incidents[incident]
@@ -295,8 +320,12 @@ class FakePage:
                 message=self.alters(message),
                 status=status or shown.status,
                 published_at=self.clock(),
+                components={**components},
             )
-            self.incidents[incident] = replace(shown, status=update.status, updates=(*shown.updates, update))
+            touched = shown.component_ids | components.keys()
+            self.incidents[incident] = replace(
+                shown, status=update.status, updates=(*shown.updates, update), component_ids=touched
+            )
             self._changed()
         return update.id
 

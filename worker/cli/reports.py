@@ -39,7 +39,8 @@ def deed(action: Action) -> str:
     content = action.content
     why = "" if action.kind.value.startswith(action.post.value) else f" ({action.post.value})"
     facts = (
-        content.incident_status.value if content.incident_status else "",
+        "on somebody else's incident" if action.guest else "",
+        action.incident_status.value if action.incident_status else "",
         pairs({name: status.value for name, status in content.components.items()}, " "),
         _window(content),
         "mails" if content.notify else "",
@@ -105,7 +106,8 @@ def line_data(line: HistoryLine) -> dict[str, Any]:
         "rule_hash": action.rule_hash,
         "title": content.title,
         "message": content.message,
-        "incident_status": content.incident_status.value if content.incident_status else None,
+        "incident_status": action.incident_status.value if action.incident_status else None,
+        "guest": action.guest,
         "components": {name: status.value for name, status in content.components.items()},
         "notify": content.notify,
         "starts_at": content.starts_at,

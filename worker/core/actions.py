@@ -104,6 +104,11 @@ class Working(Generic[Subject]):
         return ApproveConfig()
 
     @property
+    def guest(self) -> bool:
+        """Whether what is said is posted on somebody else's object."""
+        return False
+
+    @property
     def rests_until(self) -> datetime:
         """The earliest time of the next write; now, where the page may be written to at any time."""
         return self.now
@@ -196,6 +201,7 @@ class Working(Generic[Subject]):
             cause=self.cause,
             key=key,
             remote_id="" if kind.creates else self.subject.remote_id,
+            guest=self.guest and not kind.creates,
             reason=reason,
             deadline=min(deadlines, default=None) if waits else None,
             bypass_existing=bypasses,
@@ -273,7 +279,9 @@ class Working(Generic[Subject]):
 
     def _foreign(self, action: Action, outcome: Outcome) -> None:
         if self.attaches:
-            self.put(replace(action, attach_to=outcome.foreign, not_before=self.now, reason=outcome.detail))
+            attached = replace(action, kind=ActionKind.UPDATE_INCIDENT, guest=True, remote_id=outcome.foreign)
+            self.put(replace(attached, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
+            self.set(guest=True)
             self.say(f"attached to the page's incident {outcome.foreign}")
             return
         held = replace(action, blocked_by=outcome.foreign, not_before=self.now + retry.LOOK)
@@ -290,6 +298,12 @@ class Working(Generic[Subject]):
                 self.put(replace(action, state=ActionState.HELD, reason=f"a person has taken over: {why}"))
         self.notice("taken_over", f"a person has taken over on the page: {why}; nothing more is posted there")
         self.say(f"hands off: {why}")
+
+    def _gone(self, action: Action, outcome: Outcome) -> None:
+        ours = replace(action, kind=ActionKind.OPEN_INCIDENT, guest=False, remote_id="", sends=0)
+        self.put(replace(ours, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
+        self.set(guest=False)
+        self.say(f"not attached any more: {outcome.detail}")
 
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from worker.core.model import Action, ActionKind, ActionState
+from worker.core.model import Action, ActionKind, ActionState, Post
 from worker.core.ruleset import Limits
 
 
@@ -50,7 +50,7 @@ def braked(action: Action, posted: Sequence[Posted], limits: Limits, now: dateti
     Args:
         posted: What its page has, as far back as ``reach``, or may have.
     """
-    if action.kind.of_window or action.kind is ActionKind.RESOLVE_INCIDENT or action.approved_by:
+    if action.kind.of_window or action.post is Post.RESOLVE or action.approved_by:
         return None
     others = [each for each in posted if each.action.id != action.id and not _behind(each.action, action)]
     if action.kind is ActionKind.OPEN_INCIDENT:

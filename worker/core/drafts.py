@@ -142,6 +142,28 @@ class Draft(Working[Episode]):
         return f"rule `{self.rule.id}`"
 
     @property
+    def guest(self) -> bool:
+        """See ``Working``."""
+        return self.episode.guest
+
+    @property
+    def opening(self) -> Action | None:
+        """The first word about it, as long as it is unsettled."""
+        return next((action for action in self.episode.actions if action.post is Post.OPEN), None)
+
+    def close(self, message: str, *, notify: bool) -> None:
+        """Say the last word. It ends our incident; somebody else's stays open for them to end."""
+        kind = ActionKind.UPDATE_INCIDENT if self.guest else ActionKind.RESOLVE_INCIDENT
+        components = dict.fromkeys(self.episode.touched, ComponentStatus.OPERATIONAL) if self.guest else {}
+        content = Content(
+            message=message, incident_status=IncidentStatus.RESOLVED, components=components, notify=notify
+        )
+        self.add(kind, Post.RESOLVE, content)
+        if self.guest:
+            theirs = self.episode.remote_id or "that it waits to be posted on"
+            self.notice("left_open", f"all clear; the incident {theirs} is somebody else's, and theirs to close")
+
+    @property
     def rests_until(self) -> datetime:
         """See ``Working``."""
         return max(self.now, self.episode.rests_until or self.now)
@@ -201,6 +223,7 @@ class Draft(Working[Episode]):
             remote_id=outcome.remote_id or episode.remote_id,
             posted_at=outcome.at,
             mailed=content.notify if action.post is Post.OPEN else episode.mailed,
+            guest=action.guest if action.post is Post.OPEN else episode.guest,
             keepalives=episode.keepalives + 1 if action.post is Post.KEEPALIVE else 0,
         )
 
@@ -209,7 +232,7 @@ class Draft(Working[Episode]):
         episode = self.episode
         if episode.hands_off or self.in_flight or not episode.remote_id:
             return
-        why = seen.takeover(episode.known_name)
+        why = seen.takeover(episode.known_name, guest=episode.guest)
         if why:
             over = seen.shown is None or seen.shown.status == IncidentStatus.RESOLVED
             if over and episode.known is not None:

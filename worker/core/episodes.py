@@ -123,7 +123,8 @@ def _may_come_back(episode: Episode, context: Context, now: datetime) -> bool:
         return False
     if episode.hands_off:
         return False
-    return _end_unsaid(episode) or now - episode.ended_at < plan.reopen_within
+    soon = now - episode.ended_at < plan.reopen_within
+    return _end_unsaid(episode) or (soon and not episode.guest)  # somebody else's may be over: look anew
 
 
 def _end_unsaid(episode: Episode) -> bool:
@@ -353,7 +354,8 @@ def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetim
 
 def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     known = draft.episode.known
-    if any(a.state is ActionState.HELD and not a.replaceable and a.kind.creates for a in draft.episode.actions):
+    opening = draft.opening
+    if opening is not None and opening.state is ActionState.HELD and not opening.replaceable:
         draft.notice(
             "resolve_waits",
             "all clear, but whether the page has the incident is not known; look and dismiss",

@@ -18,6 +18,7 @@ from worker.core.model import (
     Attempt,
     Directory,
     Episode,
+    IncidentStatus,
     RemoteIncident,
     RemoteUpdate,
     Window,
@@ -58,8 +59,12 @@ class Footprint:
         Give the posts that are a person's: not ours, not there before we first wrote, and no copy of ours that came
         late.
         """
-        seen = self.own.union(self.subject.accepted, *(attempt.baseline for attempt in self.attempts))
-        return tuple(post for post in shown.updates if post.id not in seen and self.copied(post) is None)
+        seen = self.subject.accepted.union(*(attempt.baseline for attempt in self.attempts))
+        return tuple(post for post in self.by_people(shown) if post.id not in seen)
+
+    def by_people(self, shown: RemoteIncident) -> tuple[RemoteUpdate, ...]:
+        """Give the posts that are a person's, whenever they were made."""
+        return tuple(post for post in shown.updates if post.id not in self.own and self.copied(post) is None)
 
     def copied(self, post: RemoteUpdate) -> Action | None:
         """Give the action that we once sent, where a post that is not known to be ours came of it."""
@@ -77,7 +82,7 @@ def normal(text: str) -> str:
 
 def bears(action: Action, post: RemoteUpdate) -> bool:
     """Say whether a post has the status and the words of an action."""
-    status = action.content.incident_status or action.content.window_status
+    status = action.incident_status or action.content.window_status
     same_status = status is None or post.status == status
     return same_status and bool(action.content.message) and normal(post.message) == normal(action.content.message)
 
@@ -106,10 +111,17 @@ class Observed:
     strangers: tuple[RemoteUpdate, ...] = ()
     current: bool = True
 
-    def takeover(self, known_name: str) -> str:
-        """Say what a person has done to it, for people; "" where nothing tells of one."""
+    def takeover(self, known_name: str, *, guest: bool = False) -> str:
+        """
+        Say what a person has done to it, for people; "" where nothing tells of one.
+
+        Args:
+            guest: It is somebody else's, who may do there as they like, as long as it stays open.
+        """
         if self.shown is None:
             return "it was deleted" if self.current else ""
+        if guest:
+            return "it was resolved" if self.shown.status == IncidentStatus.RESOLVED else ""
         if self.strangers:
             return f"update {self.strangers[0].id} is not ours"
         if self.current and known_name and normal(self.shown.name) != normal(known_name):

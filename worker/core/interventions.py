@@ -159,7 +159,7 @@ def _let_go(draft: Working[Any], action: Action, why: str) -> None:
     """Say nothing of it; nothing but news makes the same post again."""
     draft.put(replace(action, state=ActionState.DISMISSED, reason=why))
     draft.say(f"{action.kind} ({action.post}) {why}")
-    if action.kind.creates:
+    if action.kind.creates or action.post is Post.OPEN:
         if action.kind is not ActionKind.BACKFILL_INCIDENT and draft.subject.phase.live:
             draft.give_up(why)
     elif action.post is not Post.RELAY:
@@ -178,7 +178,8 @@ def _retry(draft: Working[Any], asked: Asked) -> None:
         raise CommandRefused(f"{action.id} waits for approval: approve or dismiss it")
     if subject.hands_off:
         raise CommandRefused(f"a person has taken {subject.id} over on the page: `adopt` gives it back to the worker")
-    if action.kind.creates and action.kind is not ActionKind.BACKFILL_INCIDENT and not subject.phase.live:
+    begins = action.kind.creates or action.post is Post.OPEN
+    if begins and action.kind is not ActionKind.BACKFILL_INCIDENT and not subject.phase.live:
         raise CommandRefused(f"{subject.id} is {subject.phase}: nobody would end what this begins; dismiss it")
     draft.put(_again(replace(action, not_before=draft.now, reason=f"retried by {asked.order.by}")))
     draft.say(f"{action.kind} ({action.post}) retried")
@@ -190,9 +191,9 @@ def _again(action: Action) -> Action:
         return replace(action, state=ActionState.QUEUED, blocked_by="", bypass_existing=True)
     if not action.sends:
         return replace(action, state=ActionState.QUEUED)
-    if action.kind.creates and not action.attach_to and action.state is ActionState.PARKED:
+    if action.kind.creates and action.state is ActionState.PARKED:
         return replace(action, state=ActionState.UNKNOWN)  # one of the sends before may have arrived: the same key
-    if action.kind.creates and not action.attach_to:
+    if action.kind.creates:
         # Its key brings an old object back, which is over.
         return replace(action, state=ActionState.QUEUED, sends=0, key=digest(action.key, "again", action.tries))
     # Read once more; what is not there then is sent once more.

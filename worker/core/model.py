@@ -186,6 +186,7 @@ class Result(StrEnum):
     UNKNOWN = "unknown"
     ABSENT = "absent"  # an unknown attempt was proven not to have been applied
     FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
+    GONE = "gone"  # somebody else's incident, that an open was to be posted on, is over; nothing was sent
     PERSON = "person"  # a person posted meanwhile; nothing more was sent
     BRAKED = "braked"  # too much has reached the page already; nothing was sent
     REPLAYED = "replayed"  # the page answered a create with an old object that is over
@@ -432,7 +433,7 @@ class Action:
         tries: All attempts, also those that were not sent.
         bypass_existing: Somebody else's open incident no longer stops it.
         blocked_by: The page's incident of somebody else that keeps a create back; "" where none does.
-        attach_to: The page's object of somebody else that an open is to be posted on; else "".
+        guest: It is posted on somebody else's incident.
     """
 
     id: str
@@ -459,7 +460,12 @@ class Action:
     tries: int = 0
     bypass_existing: bool = False
     blocked_by: str = ""
-    attach_to: str = ""
+    guest: bool = False
+
+    @property
+    def incident_status(self) -> IncidentStatus | None:
+        """The status that it gives the incident; None where it sets none, as on somebody else's."""
+        return None if self.guest else self.content.incident_status
 
     @property
     def looks_again(self) -> bool:
@@ -545,6 +551,7 @@ class Episode:
         remote_id: The page's incident, "" before the open is done.
         known_name: What the page called it when we last wrote to it or looked; "" where that is not known.
         accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
+        guest: What is said of it is posted on somebody else's incident.
         posted_at: When the last post was made, as far as we know.
         rests_until: No write is tried sooner; None: at any time.
         mailed: Whether the open mailed the subscribers.
@@ -580,6 +587,7 @@ class Episode:
     remote_id: str = ""
     known_name: str = ""
     accepted: frozenset[str] = frozenset()
+    guest: bool = False
     posted_at: datetime | None = None
     rests_until: datetime | None = None
     mailed: bool = False

@@ -53,10 +53,8 @@ def fitting(known: PageState, wanted: Mapping[str, ComponentStatus]) -> Post:
 def first(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     """Open the incident, in place of an opening that waits and says something else."""
     components = standing.components()
-    if any(action.kind is ActionKind.OPEN_INCIDENT and not action.replaceable for action in draft.episode.actions):
-        return
-    pending = draft.pending(ActionKind.OPEN_INCIDENT)
-    if pending is not None and pending.content.components == components:
+    opening = draft.opening
+    if opening is not None and (not opening.replaceable or opening.content.components == components):
         return
     content = Content(
         title=_title(draft, plan, standing),
@@ -83,11 +81,9 @@ def update(draft: Draft, plan: IncidentPlan, standing: Standing, post: Post, sta
 
 
 def last(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
-    """Resolve the incident."""
+    """Say that it is over."""
     notify = Post.RESOLVE in plan.notify and draft.episode.mailed
-    message = _text(draft, plan, standing, Post.RESOLVE)
-    content = Content(message=message, incident_status=IncidentStatus.RESOLVED, notify=notify)
-    draft.add(ActionKind.RESOLVE_INCIDENT, Post.RESOLVE, content)
+    draft.close(_text(draft, plan, standing, Post.RESOLVE), notify=notify)
 
 
 def in_retrospect(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:

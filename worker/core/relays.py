@@ -77,10 +77,17 @@ def _unheard(episode: Episode | None, stimulus: Stimulus, context: Context, now:
 
 
 def _bind(draft: Draft) -> None:
-    """Tell the posts that wait which page incident they belong to, once it is known."""
+    """Tell the posts that wait which page incident they belong to, and whose it is, once that is known."""
+    if draft.opening is not None or not draft.episode.remote_id:
+        return
+    remote_id, guest = draft.episode.remote_id, draft.episode.guest
     for action in draft.episode.actions:
-        if draft.episode.remote_id and not action.kind.creates and not action.remote_id:
-            draft.put(replace(action, remote_id=draft.episode.remote_id))
+        kind = _LAST_WORD[guest] if action.post is Post.RESOLVE else action.kind
+        if (action.remote_id, action.guest) != (remote_id, guest):
+            draft.put(replace(action, kind=kind, remote_id=remote_id, guest=guest))
+
+
+_LAST_WORD = {True: ActionKind.UPDATE_INCIDENT, False: ActionKind.RESOLVE_INCIDENT}
 
 
 def _plan(context: Context) -> RelayPlan:
@@ -108,7 +115,7 @@ def _hear(draft: Draft, item: Item) -> None:
 def _give_up_refused(draft: Draft) -> None:
     """Let a newer text pass one that the page refused or that is held, so that the end is never stuck behind it."""
     for action in draft.episode.actions:
-        if action.state in (ActionState.PARKED, ActionState.HELD) and not action.kind.creates:
+        if action.state in (ActionState.PARKED, ActionState.HELD) and action.post is not Post.OPEN:
             draft.cancel(action, "a newer text follows")
 
 
@@ -148,7 +155,7 @@ def _status_said(draft: Draft) -> IncidentStatus:
 
 
 def _end(draft: Draft, plan: RelayPlan, event: Event) -> None:
-    unsent = draft.pending(ActionKind.OPEN_INCIDENT)
+    unsent = draft.opening if draft.opening is not None and draft.opening.replaceable else None
     if draft.episode.phase is Phase.HELD or unsent is not None:
         if unsent is not None:
             draft.notice("cleared_unpublished", "the incident ended upstream before it was published; nothing was said")
@@ -171,8 +178,7 @@ def _end(draft: Draft, plan: RelayPlan, event: Event) -> None:
         notify = Post.RESOLVE in plan.notify and _mailed(draft)
         message = template.render(_words(draft, plan, event))
         _give_up_refused(draft)
-        content = Content(message=message, incident_status=IncidentStatus.RESOLVED, notify=notify)
-        draft.add(ActionKind.RESOLVE_INCIDENT, Post.RESOLVE, content)
+        draft.close(message, notify=notify)
     draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
     draft.say("resolved")
 

@@ -225,6 +225,7 @@ _MEMBERS = upsert(MEMBER, "joined_at", "cleared", "live")
 # A commit ends the lease of an action that it changes: but while it is sending, its holder is at work.
 _ACTIONS = upsert(
     ACTION,
+    "kind",
     "state",
     "settled",
     "workable",

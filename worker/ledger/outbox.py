@@ -100,6 +100,12 @@ class Outbox(Part):
             rows = connection.execute(query).all()
         return [Posted(action=action_of(row), at=row.said_at or row.not_before) for row in rows]
 
+    def made(self, remote_id: str) -> bool:
+        """Say whether a create of ours is known to have made the page's object."""
+        done = ACTION.c.kind.in_(_CREATES), ACTION.c.state == ActionState.DONE.value
+        with self._database.read() as connection:
+            return connection.scalar(select(exists().where(ACTION.c.remote_id == remote_id, *done))) is True
+
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         """Give the creates on a page whose outcome is not known, the oldest first."""
         query = (

@@ -264,6 +264,11 @@ class MemoryLedger(Questions):
         ours = [each for each in found if each.action.page == page]
         return sorted(ours, key=lambda each: (each.action.created_at, each.action.id))
 
+    def made(self, remote_id: str) -> bool:
+        with self._lock:
+            done = [a for a in self._actions.values() if a.kind.creates and a.state is ActionState.DONE]
+        return any(action.remote_id == remote_id for action in done)
+
     def unsettled_creates(self, page: str) -> Sequence[Action]:
         in_flight = (ActionState.SENDING, ActionState.UNKNOWN)
         with self._lock:

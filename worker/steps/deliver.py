@@ -17,17 +17,17 @@ from worker.core.actions import begin
 from worker.core.brakes import braked, reach
 from worker.core.drafts import Verdict
 from worker.core.episodes import decide
-from worker.core.footprints import LOOKED_FOR, bears, echoes
+from worker.core.footprints import LOOKED_FOR
+from worker.core.guests import as_guest
 from worker.core.model import (
     Action,
     ActionKind,
     ActionState,
     Attempt,
-    Directory,
     Episode,
     IncidentStatus,
     Outcome,
-    RemoteIncident,
+    Post,
     Request,
     Result,
     Window,
@@ -38,7 +38,6 @@ from worker.core.rulebook import RuleBook
 from worker.core.window_drafts import WindowVerdict
 from worker.errors import Conflict, EvaluationFailed, LedgerUnavailable, ProviderUnavailable
 from worker.ports import (
-    DEADLINE,
     EVERY_KIND,
     Channel,
     Clock,
@@ -49,15 +48,14 @@ from worker.ports import (
     Footprints,
     Meter,
     Outbox,
-    Provider,
     Windows,
 )
+from worker.steps._look import Look, post_ids, window_status
 from worker.steps._surroundings import context_of
 
 LEASE = timedelta(seconds=90)
 """Longer than a read and a write may take together; after it another worker may look at the action."""
 
-BETWEEN_READS = timedelta(seconds=10)
 CLOCKS_APART = timedelta(seconds=10)
 """An incident that the page dates so much before we asked for it was there before."""
 
@@ -88,9 +86,10 @@ class Deliver:
         checkpoint: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._outbox = outbox
+        self._look = Look(outbox, footprints, clock)
+        self._footprints = footprints
         self._episodes = episodes
         self._windows = windows
-        self._footprints = footprints
         self._committer = committer
         self._channels = channels
         self._book = book
@@ -132,40 +131,36 @@ class Deliver:
         elif action.kind.creates:
             self._send_again(action, channel)
         else:
-            self._read_back(action, channel)
+            self._settle(action, self._look.for_update(action, channel, self._outbox.attempts(action.id)))
 
     # -- sending
 
     def _send(self, action: Action, channel: Channel) -> None:
-        directory = channel.directory()
-        if action.kind.creates and not action.attach_to:
-            if self._in_the_way(action, channel, directory):
-                return
-            baseline: tuple[str, ...] = ()
+        said, directory = action, channel.directory()
+        baseline: tuple[str, ...] = ()
+        left: tuple[str, ...] = ()
+        if action.kind.creates:
+            settled = self._look.before_create(action, channel, directory)
         else:
-            shown = channel.provider.show(action.attach_to or action.remote_id, action.kind)
-            if shown is None:
-                self._settle(action, self._lost(action))
-                return
-            stranger = None if action.attach_to else self._stranger(action, shown)
-            if stranger is not None:
-                self._settle(action, self._outcome(action, Result.PERSON, f"update {stranger} is not ours"))
-                return
-            if action.content.window_status and shown.automate and not action.content.automate:
-                # Two drivers would post every transition twice.
-                self._settle(action, self._outcome(action, Result.PERSON, "the page moves this window by itself"))
-                return
-            baseline = tuple(update.id for update in shown.updates)
+            shown = channel.provider.show(action.remote_id, action.kind)
+            settled = self._look.before_update(action, shown) if shown else self._look.missing_object(action)
+            baseline = tuple(update.id for update in shown.updates) if shown else ()
+            footprint = self._footprints.footprint(action.aggregate) if shown and action.guest else None
+            if shown and footprint:
+                said, directory, left = as_guest(action, directory, shown.updates, footprint.by_people(shown))
+        if settled is not None:
+            self._settle_look(action, settled)
+            return
         if (brake := self._brake(action)) is not None:
             self._meter.count("braked", page=action.page)
             self._settle(action, brake)
             return
         try:
-            request = channel.provider.request(action, directory)
+            request = channel.provider.request(said, directory)
         except EvaluationFailed as failed:
-            self._settle(action, self._outcome(action, Result.REFUSED, str(failed)))
+            self._settle(action, self._look.outcome(action, Result.REFUSED, str(failed)))
             return
-        self._attempt(action, channel, request, baseline)
+        self._attempt(action, channel, request, baseline, left)
 
     def _brake(self, action: Action) -> Outcome | None:
         """Whether too much has reached the page already for this to go out as it is."""
@@ -173,61 +168,28 @@ class Deliver:
         if page is None:
             return None
         subject = self._subject(action)
-        if any(each.kind is ActionKind.RESOLVE_INCIDENT for each in (subject.actions if subject else ())):
+        if any(each.post is Post.RESOLVE for each in (subject.actions if subject else ())):
             return None  # it stands before a resolve, which nothing may keep waiting
         brake = braked(action, self._outbox.posted(action.page, now - reach(page.limits), now), page.limits, now)
         if brake is None:
             return None
-        outcome = self._outcome(action, Result.BRAKED, brake.why)
+        outcome = self._look.outcome(action, Result.BRAKED, brake.why)
         return replace(outcome, retry_at=brake.until, silent=brake.silent)
 
-    def _in_the_way(self, action: Action, channel: Channel, directory: Directory) -> bool:
-        """Whether the page already settles the question, so that nothing is to be sent."""
-        if action.kind not in LOOKED_FOR:
-            return False
-        ongoing = _listed(action, channel.provider, directory)
-        echo = self._own_echo(action, ongoing)
-        if echo is not None:
-            self._settle(action, self._bound(action, echo))
-            return True
-        foreign = None if action.bypass_existing or action.kind.of_window else self._foreign(action, ongoing, directory)
-        if foreign is None:
-            return False
-        if action.looks_again and action.blocked_by == foreign.id:
+    def _settle_look(self, action: Action, outcome: Outcome) -> None:
+        if action.looks_again and outcome.result is Result.FOREIGN and outcome.foreign == action.blocked_by:
             self._outbox.release(action.id, self._clock() + LOOK)  # nothing is new, so nothing is written
         else:
-            outcome = self._outcome(action, Result.FOREIGN, f"`{foreign.name}` is open on the page")
-            self._settle(action, replace(outcome, foreign=foreign.id))
-        return True
+            self._settle(action, outcome)
 
-    def _own_echo(self, action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
-        """Find what this create, and no other of ours, has made: two groups may say the same in the same words."""
-        alike = [incident for incident in ongoing if echoes(action, incident)]
-        others = [each for each in self._outbox.unsettled_creates(action.page) if each.id != action.id] if alike else []
-        for incident in alike:
-            if not any(echoes(other, incident) for other in others) and not self._outbox.own_updates(incident.id):
-                return incident
-        return None
-
-    def _stranger(self, action: Action, shown: RemoteIncident) -> str | None:
-        """Find a post of a person's."""
-        footprint = self._footprints.footprint(action.aggregate)
-        strangers = footprint.strangers(shown) if footprint is not None else ()
-        return strangers[0].id if strangers else None
-
-    def _foreign(
-        self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory
-    ) -> RemoteIncident | None:
-        ours = {remote for name in action.content.components for remote in directory.components.get(name, ())}
-        unsettled = [create for create in self._outbox.unsettled_creates(action.page) if create.id != action.id]
-        for incident in ongoing:
-            if not incident.component_ids & ours or self._outbox.own_updates(incident.id):
-                continue
-            if not any(echoes(create, incident) for create in unsettled):
-                return incident
-        return None
-
-    def _attempt(self, action: Action, channel: Channel, request: Request, baseline: tuple[str, ...]) -> None:
+    def _attempt(
+        self,
+        action: Action,
+        channel: Channel,
+        request: Request,
+        baseline: tuple[str, ...],
+        left: tuple[str, ...] = (),
+    ) -> None:
         subject = self._subject(action)
         current = _find(subject, action.id)
         if subject is None or current is None or current.state is not action.state:
@@ -252,6 +214,7 @@ class Deliver:
         self._checkpoint("after_send")
         self._meter.count("attempts", page=action.page, result=outcome.result)
         outcome = self._judged(sending, outcome, now, channel)
+        outcome = replace(outcome, differences=(*outcome.differences, *left))
         self._settle(
             sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
         )
@@ -269,12 +232,12 @@ class Deliver:
         except LedgerUnavailable:
             paused = True
         if paused:
-            return self._outcome(action, Result.NOT_SENT, "paused")
+            return self._look.outcome(action, Result.NOT_SENT, "paused")
         return channel.provider.send(action, request)
 
     def _judged(self, action: Action, outcome: Outcome, sent_at: datetime, channel: Channel) -> Outcome:
         """A key that was used before may bring back an incident that is over: a person must look at that."""
-        if outcome.result is not Result.DONE or action.kind not in LOOKED_FOR or action.attach_to:
+        if outcome.result is not Result.DONE or action.kind not in LOOKED_FOR:
             return outcome
         older = outcome.published_at is not None and outcome.published_at < sent_at - CLOCKS_APART
         if not older and not outcome.differences and action.sends == 1:
@@ -282,100 +245,25 @@ class Deliver:
         try:
             shown = channel.provider.show(outcome.remote_id, action.kind)
         except ProviderUnavailable as unavailable:
-            return self._outcome(action, Result.UNKNOWN, f"taken, but by which incident is not known: {unavailable}")
+            why = f"taken, but by which incident is not known: {unavailable}"
+            return self._look.outcome(action, Result.UNKNOWN, why)
         if shown is not None and shown.status in (IncidentStatus.RESOLVED, WindowStatus.COMPLETE):
-            return self._outcome(action, Result.REPLAYED, f"{outcome.remote_id} says it, but is over")
+            return self._look.outcome(action, Result.REPLAYED, f"{outcome.remote_id} says it, but is over")
         if shown is None:
             return outcome
-        seen = _posts(shown) if older and action.sends == 1 else frozenset()
-        return replace(outcome, window=_window_status(shown), name=shown.name, seen=seen)
-
-    # -- after an unknown outcome
+        seen = post_ids(shown) if older and action.sends == 1 else frozenset()
+        return replace(outcome, window=window_status(shown), name=shown.name, seen=seen)
 
     def _send_again(self, action: Action, channel: Channel) -> None:
-        """A create: look for it, else the same bytes under the same key."""
-        attempts = self._outbox.attempts(action.id)
-        if action.attach_to or not attempts:
-            self._read_back(action, channel)
+        """A create of which nothing is known: look for it, else the same bytes under the same key."""
+        found = self._look.for_create(action, channel)
+        if found is not None:
+            self._settle(action, found)
             return
-        if action.kind in LOOKED_FOR:
-            echo = self._own_echo(action, _listed(action, channel.provider, channel.directory()))
-            if echo is not None:
-                self._settle(action, self._bound(action, echo))
-                return
-        last = attempts[-1]
+        last = self._outbox.attempts(action.id)[-1]
         self._attempt(action, channel, Request(method=last.method, target=last.target, body=last.body), last.baseline)
 
-    def _read_back(self, action: Action, channel: Channel) -> None:
-        """An update bears no key: find it on the page, or prove that it is not there."""
-        attempts = self._outbox.attempts(action.id)
-        remote_id = action.attach_to or action.remote_id
-        shown = channel.provider.show(remote_id, action.kind)
-        if shown is None:
-            self._settle(action, self._lost(action))
-            return
-        if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
-            self._settle(action, self._rescheduled(action, shown, attempts, channel))
-            return
-        known = self._outbox.own_updates(remote_id).union(*(attempt.baseline for attempt in attempts))
-        new = [update for update in shown.updates if update.id not in known]
-        ours = next((update for update in new if bears(action, update)), None)
-        if ours is not None:
-            outcome = self._outcome(action, Result.DONE, "found on the page")
-            self._settle(
-                action, replace(outcome, remote_id=remote_id, update_id=ours.id, published_at=ours.published_at)
-            )
-        elif new:
-            self._settle(action, self._outcome(action, Result.PERSON, f"update {new[0].id} is not ours"))
-        else:
-            self._settle(action, self._missing(action, attempts, channel))
-
-    def _rescheduled(
-        self, action: Action, shown: RemoteIncident, attempts: Sequence[Attempt], channel: Channel
-    ) -> Outcome:
-        """A change of times leaves no update; what begins is moved at its end only."""
-        ends = shown.ends_at == action.content.ends_at
-        if ends and (shown.starts_at == action.content.starts_at or shown.status == WindowStatus.IN_PROGRESS):
-            return replace(self._outcome(action, Result.DONE, "found on the page"), remote_id=shown.id)
-        return self._missing(action, attempts, channel)
-
-    def _missing(self, action: Action, attempts: Sequence[Attempt], channel: Channel) -> Outcome:
-        now = self._clock()
-        sent_at = max((attempt.started_at for attempt in attempts), default=now)
-        believable = sent_at + DEADLINE + channel.settle
-        if now < believable:
-            return replace(
-                self._outcome(action, Result.UNKNOWN, "not on the page yet"),
-                retry_at=min(believable, now + BETWEEN_READS),
-            )
-        if action.clean_reads:
-            return self._outcome(action, Result.ABSENT, "two reads, late enough, did not find it")
-        return replace(
-            self._outcome(action, Result.UNKNOWN, "not on the page"), retry_at=now + BETWEEN_READS, clean_read=True
-        )
-
     # -- settling
-
-    def _outcome(self, action: Action, result: Result, detail: str) -> Outcome:
-        return Outcome(action_id=action.id, result=result, at=self._clock(), detail=detail)
-
-    def _lost(self, action: Action) -> Outcome:
-        """The page does not have what was to be written to: as it should be, where that was to be deleted."""
-        result = Result.DONE if action.kind is ActionKind.CANCEL_MAINTENANCE else Result.REFUSED
-        return self._outcome(action, result, "the page has no such object any more")
-
-    def _bound(self, action: Action, echo: RemoteIncident) -> Outcome:
-        outcome = self._outcome(action, Result.DONE, "found on the page")
-        update = next((u for u in echo.updates if bears(action, u)), None)
-        return replace(
-            outcome,
-            remote_id=echo.id,
-            update_id=update.id if update else "",
-            published_at=echo.published_at,
-            window=_window_status(echo),
-            name=echo.name,
-            seen=frozenset() if action.tries and update else _posts(echo),
-        )
 
     def _subject(self, action: Action) -> Episode | Window | None:
         if action.kind.of_window:
@@ -465,15 +353,3 @@ def _with(subject: Episode | Window, action: Action) -> Episode | Window:
 def _kept(subject: Episode | Window) -> dict[str, Any]:
     """Say where a commit keeps it."""
     return {"windows": [subject]} if isinstance(subject, Window) else {"episodes": [subject]}
-
-
-def _listed(action: Action, provider: Provider, directory: Directory) -> Sequence[RemoteIncident]:
-    return provider.windows(directory) if action.kind.of_window else provider.ongoing(directory)
-
-
-def _posts(shown: RemoteIncident) -> frozenset[str]:
-    return frozenset(update.id for update in shown.updates)
-
-
-def _window_status(shown: RemoteIncident) -> WindowStatus | None:
-    return WindowStatus(shown.status) if shown.status in list(WindowStatus) else None

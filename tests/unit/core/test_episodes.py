@@ -483,8 +483,9 @@ def test_existing_attach_posts_on_the_foreign_incident() -> None:
     t = Transcript(rule_of(hold="0s", existing="attach")).fires(page=False)
     assert t.episode is not None
     t.outcome(t.episode.actions[0], Result.FOREIGN, foreign="theirs")
-    assert t.episode.actions[0].attach_to == "theirs"
-    assert t.states == ["open queued"]
+    (action,) = t.episode.actions
+    assert (action.kind, action.remote_id, action.guest) == ("update_incident", "theirs", True)
+    assert (action.incident_status, t.states) == (None, ["open queued"])
 
 
 def test_a_held_episode_whose_rule_is_gone_is_dismissed_and_an_open_one_lives_on() -> None:

@@ -28,13 +28,13 @@ RELAY = """
 SOURCE = '  upstream: {kind: incident_io, auth: {standard_webhooks: ["${S}"]}}\nrules:\n'
 
 
-def majors() -> Rule:
+def majors(relay: str = RELAY) -> Rule:
     """Compile the rule of these tests."""
     from worker.bootstrap import source_facts
     from worker.core.rules import load
     from worker.providers import PROVIDERS
 
-    text = RULES.replace("rules:\n", SOURCE) + RELAY
+    text = RULES.replace("rules:\n", SOURCE) + relay
     return load({"rules.yaml": text}, {}, source_kinds=source_facts(), provider_names=PROVIDERS).rules[0]
 
 
@@ -146,6 +146,40 @@ def test_a_refused_text_does_not_keep_the_end_from_the_page() -> None:
     t.answer = lambda action: Result.DONE
     t.hears(end(2))
     assert t.said[-1].endswith("resolve resolve mails")
+
+
+def attached() -> Transcript:
+    """A relayed incident whose opening waits to be posted on somebody else's."""
+    t = Transcript(majors(RELAY + "      existing: attach\n")).hears(word(0, "We look."), page=False)
+    t.hears(word(1, "Found it.", "Fixing"), page=False)
+    return t.outcome(t.episode.actions[0], Result.FOREIGN, foreign="theirs")  # type: ignore[union-attr]
+
+
+def test_what_is_relayed_to_somebody_elses_incident_leaves_its_status_and_its_end_to_them() -> None:
+    t = attached().delivers().passes("1m").hears(end(3, "Done."))
+    assert [(a.remote_id, a.incident_status, a.guest) for _, a in t.posts] == [("theirs", None, True)] * 3
+    assert [line.split(" ", 1)[1] for line in t.said] == ["update open mails", "update relay", "update resolve mails"]
+    assert t.posts[-1][1].content.components == {"checkout": "operational"}
+    assert [n.code for n in t.notices] == ["left_open"]
+
+
+def test_an_end_that_comes_while_the_opening_is_on_its_way_to_theirs_closes_nothing() -> None:
+    t = attached()
+    opening = t.sends()
+    t.hears(end(3, "Done."), page=False)
+    t.outcome(opening, Result.DONE).passes("1m")
+    assert all(action.guest and action.incident_status is None for _, action in t.posts)
+    assert len(t.posts) == 3
+
+
+def test_an_end_that_waited_for_an_opening_that_had_to_be_ours_after_all_ends_it() -> None:
+    t = attached()
+    opening = t.sends()
+    t.outcome(opening, Result.UNKNOWN).hears(end(3, "Done."), page=False)
+    t.outcome(opening, Result.ABSENT)
+    t.outcome(opening, Result.GONE).passes("1m")
+    assert [line.split(" ", 1)[1] for line in t.said] == ["open open mails", "update relay", "resolve resolve mails"]
+    assert [(a.remote_id, a.guest) for _, a in t.posts[1:]] == [("inc-1", False)] * 2
 
 
 def test_a_downgrade_below_the_rule_ends_it_only_where_there_is_a_text() -> None:

@@ -237,13 +237,14 @@ def test_a_window_may_be_created_in_progress(oracle: Callable[[str, str], Any]) 
     assert oracle(method, target).from_dict(sent(it)[2]).to_dict() == sent(it)[2]
 
 
-def test_an_attached_open_is_an_update_without_a_key() -> None:
-    method, target, payload = sent(action(ActionKind.OPEN_INCIDENT, attach_to="01THEIRS"))
+def test_a_post_on_somebody_elses_incident_sets_no_status() -> None:
+    said = saying(ActionKind.OPEN_INCIDENT).content
+    update = action(ActionKind.UPDATE_INCIDENT, guest=True, remote_id="01THEIRS", content=said)
+    method, target, payload = sent(update)
     assert (method, target) == ("POST", "/v2/status_page_incident_updates")
     assert payload == {
         "status_page_incident_id": "01THEIRS",
         "message": "We look.",
-        "incident_status": "investigating",
         "notify_subscribers": True,
         "component_statuses": [{"component_id": "01C", "component_status": "full_outage"}],
     }
@@ -382,8 +383,7 @@ def actions(draw: st.DrawFn) -> Action:
         ends_at=starts + draw(st.timedeltas(timedelta(seconds=1), timedelta(days=99))),
         automate=draw(st.booleans()),
     )
-    attach = draw(st.sampled_from(["", "01THEIRS"])) if kind is ActionKind.OPEN_INCIDENT else ""
-    return action(kind, content=content, attach_to=attach)
+    return action(kind, content=content, guest=draw(st.booleans()) if kind is ActionKind.UPDATE_INCIDENT else False)
 
 
 MODELS = {

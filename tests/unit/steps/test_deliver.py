@@ -17,7 +17,8 @@ from tests.unit.steps.rig import SETTLE, START, Rig, alert, rule
 from worker.core.model import Action, ActionKind, Outcome, Request, Result
 from worker.errors import Conflict, LedgerUnavailable, ProviderUnavailable
 from worker.ports import DEADLINE, Channel, Commit
-from worker.steps.deliver import BETWEEN_READS, LEASE
+from worker.steps._look import BETWEEN_READS
+from worker.steps.deliver import LEASE
 
 Make = Callable[..., Rig]
 
@@ -310,137 +311,7 @@ def test_an_incident_that_a_person_resolved_is_not_resolved_again(make: Make) ->
     assert "held" in rig.codes
 
 
-# -- somebody else's incident
-
-
-def test_existing_hold_holds_the_open_and_tells(make: Make) -> None:
-    rig = make()
-    rig.page.person_opens("Ours to handle")
-    rig.fires().passes("1h")
-    assert rig.page.sent == []
-    assert rig.actions() == ["open held"]
-    assert rig.codes == ["held"]
-
-
-def test_the_open_goes_out_once_the_other_incident_is_gone_and_it_still_fires(make: Make) -> None:
-    rig = make()
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.fires().passes("10m")
-    rig.page.person_resolves(theirs)
-    rig.passes("90s")
-    assert rig.page.names == ["Ours to handle", "Checkout problems"]
-    assert (rig.actions(), rig.codes) == ([], ["held"])
-    rig.clears().passes("5m")
-    assert [sent.action.post for sent in rig.page.sent] == ["open", "resolve"]
-
-
-def test_a_held_open_costs_a_read_a_minute_and_nothing_else(make: Make) -> None:
-    rig = make()
-    rig.page.person_opens("Ours to handle")
-    rig.fires().passes("5m")
-    reads, commits, told = rig.page.reads, len(rig.committer.commits), rig.codes
-    rig.passes("1h")
-    assert 55 <= rig.page.reads - reads <= 2 * 65
-    assert (len(rig.committer.commits), rig.codes) == (commits, told)
-
-
-def test_what_is_held_says_what_is_true_when_it_goes_out_and_was_told_once(make: Make) -> None:
-    rig = make()
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.fires("a", severity="warning").passes("5m").fires("b").passes("5m").clears("b").passes("5m").fires("b")
-    assert rig.actions() == ["open held"]
-    rig.page.person_resolves(theirs)
-    rig.passes("90s")
-    assert dict(rig.page.sent[0].action.content.components) == {"checkout": "full_outage"}
-    assert rig.codes == ["held"]
-
-
-def test_another_incident_of_theirs_in_the_place_of_the_first_is_told_to_nobody(make: Make) -> None:
-    rig = make()
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.fires().passes("5m")
-    rig.page.person_resolves(theirs)
-    second = rig.page.person_opens("Ours as well")
-    rig.passes("5m")
-    assert (rig.actions(), rig.codes) == (["open held"], ["held"])
-    assert second in rig.head().reason
-
-
-def test_a_held_open_whose_signals_clear_is_dismissed(make: Make) -> None:
-    rig = make()
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.fires().passes("5m").clears().passes("5m")
-    rig.page.person_resolves(theirs)
-    rig.passes("1h")
-    assert (rig.phase(), rig.page.sent) == ("dismissed", [])
-    assert rig.codes == ["held", "cleared_unpublished"]
-
-
-def test_a_held_open_goes_on_after_a_restart(make: Make) -> None:
-    before = make()
-    theirs = before.page.person_opens("Ours to handle")
-    before.fires().passes("5m").close()
-    after = make(page=before.page, path=before.path)
-    after.now = before.now
-    after.page.person_resolves(theirs)
-    assert after.passes("90s").page.names == ["Ours to handle", "Checkout problems"]
-
-
-def test_a_write_that_begins_while_it_is_looked_at_is_as_safe_as_any_other(make: Make) -> None:
-    rig = make()
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.fires().passes("5m")
-    rig.page.person_resolves(theirs)
-    rig.page.script.append(Answer.CRASH)
-    assert dies(lambda: rig.passes("90s"))
-    rig.passes("5m")
-    assert rig.page.names == ["Ours to handle", "Checkout problems"]
-    assert rig.actions() == []
-
-
-def test_existing_open_opens_beside_it(make: Make) -> None:
-    rig = make(rule(existing="open"))
-    rig.page.person_opens("Ours to handle")
-    rig.fires()
-    assert rig.page.names == ["Ours to handle", "Checkout problems"]
-
-
-def test_existing_attach_posts_on_it_from_open_to_resolve(make: Make) -> None:
-    rig = make(rule(existing="attach"))
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.fires("a", severity="warning").passes("5m").fires("b").passes("5m").clears("a", "b").passes("5m")
-    assert rig.page.names == ["Ours to handle"]
-    assert rig.page.said(theirs) == ["Ours to handle.", "It began.", "It got worse.", "It is over."]
-    assert rig.codes == []
-
-
-@pytest.mark.parametrize("answer", UNKNOWN)
-def test_an_attached_open_of_which_nothing_is_known_is_looked_for(make: Make, answer: Answer) -> None:
-    rig = make(rule(existing="attach"))
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.page.script.append(answer)
-    rig.fires().passes("10m")
-    assert rig.page.said(theirs) == ["Ours to handle.", "It began."]
-    assert rig.actions() == []
-
-
-def test_people_may_go_on_with_their_incident_before_ours_is_attached_to_it(make: Make) -> None:
-    rig = make(rule(existing="attach"))
-    theirs = rig.page.person_opens("Ours to handle")
-    rig.page.script.extend([Answer.NOT_SENT, Answer.NOT_SENT])
-    rig.fires()
-    rig.page.person_posts(theirs, "Still at it.")
-    rig.passes("5m")
-    assert rig.page.said(theirs) == ["Ours to handle.", "Still at it.", "It began."]
-    rig.page.person_posts(theirs, "And now?")
-    rig.fires("b").clears("a", "b").passes("1h")
-    assert rig.page.said(theirs)[-1] == "And now?", "a post after ours is a person who took over"
-
-
-def test_an_incident_on_other_components_stands_in_nobodys_way(make: Make) -> None:
-    rig = make()
-    rig.page.person_opens("Theirs", component="web")
-    assert rig.fires().page.names == ["Theirs", "Checkout problems"]
+# -- incidents of our own
 
 
 def test_incidents_of_our_own_stand_in_nobodys_way(make: Make) -> None:

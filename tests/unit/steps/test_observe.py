@@ -183,10 +183,18 @@ def test_a_relayed_incident_is_left_to_the_person_who_takes_it_over(make: Make) 
     assert rig.codes == ["taken_over"]
 
 
-def test_an_attached_incident_is_theirs_to_post_on_until_we_have_joined_it(make: Make) -> None:
+@pytest.mark.parametrize("ends", ["resolves", "deletes"])
+def test_an_incident_that_we_are_a_guest_on_is_theirs_to_do_with_as_they_like_until_they_end_it(
+    make: Make, ends: str
+) -> None:
     rig = make(rule(existing="attach"))
     theirs = rig.page.person_opens("Ours to handle")
     rig.fires().passes("5m").looks()
     assert rig.codes == []
     rig.page.person_posts(theirs)
-    assert rig.passes("1m").looks().codes == ["taken_over"]
+    rig.page.person_renames(theirs, "Database down")
+    assert rig.passes("5m").looks().codes == []
+    getattr(rig.page, f"person_{ends}")(theirs)
+    assert rig.passes("5m").looks().codes == ["taken_over"]
+    rig.fires("b").clears("a", "b").passes("1h")
+    assert rig.codes == ["taken_over"]

@@ -16,7 +16,7 @@ from worker.core.footprints import normal
 from worker.core.model import Action, RemoteIncident, RemoteUpdate, Request, WindowStatus
 from worker.providers._text import plain
 from worker.providers.incident_io import reading
-from worker.providers.incident_io.vocabulary import WINDOW, Form, Verb, form_of, target_of
+from worker.providers.incident_io.vocabulary import FORMS, WINDOW, Form, Verb, target_of
 
 Sent = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def echo_of(action: Action, request: Request, body: bytes) -> Echo:
     Raises:
         reading.Unreadable: The answer is not about the object that we wrote to, or cannot be read.
     """
-    form = form_of(action)
+    form = FORMS[action.kind]
     if form.verb is Verb.DELETE:
         return Echo(remote_id=target_of(action))
     return _READERS[form.verb](form, json.loads(request.body), target_of(action), reading.document(body))

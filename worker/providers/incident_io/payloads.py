@@ -19,6 +19,7 @@ from worker.errors import EvaluationFailed
 from worker.providers._components import near
 from worker.providers._text import cut
 from worker.providers.incident_io.vocabulary import (
+    FORMS,
     INCIDENT,
     MAX_MESSAGE,
     MAX_NAME,
@@ -27,7 +28,6 @@ from worker.providers.incident_io.vocabulary import (
     Form,
     Thing,
     Verb,
-    form_of,
     target_of,
 )
 
@@ -52,7 +52,7 @@ def request_of(action: Action, directory: Directory) -> Request:
     Raises:
         EvaluationFailed: The action lacks what the API demands, or says what the API has no word for.
     """
-    draft = _Draft(action, form_of(action), directory)
+    draft = _Draft(action, FORMS[action.kind], directory)
     method, path, build = _REQUESTS[draft.form.thing, draft.form.verb]
     payload = build(draft)
     return Request(method=method, target=path(draft), body=_canonical(payload) if payload else b"")
@@ -67,7 +67,7 @@ class _Draft:
     directory: Directory
 
     def opened(self) -> Json:
-        status = self.action.content.incident_status
+        status = self.action.incident_status
         if status is None:
             raise self.fault("has no incident status")
         return self._created() | self._posted(status, self.action.content.components)
@@ -101,7 +101,7 @@ class _Draft:
 
     def updated(self) -> Json:
         content = self.action.content
-        own = content.incident_status if self.form.thing is INCIDENT else None
+        own = self.action.incident_status if self.form.thing is INCIDENT else None
         return {
             self.form.thing.id: self.target(),
             "message": self._message(content.message),

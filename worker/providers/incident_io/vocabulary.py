@@ -92,17 +92,8 @@ FORMS: Mapping[ActionKind, Form] = {
     ActionKind.RESCHEDULE_MAINTENANCE: Form(WINDOW, Verb.EDIT),
     ActionKind.CANCEL_MAINTENANCE: Form(WINDOW, Verb.DELETE),
 }
-_ATTACHED = Form(INCIDENT, Verb.UPDATE)
-
-
-def form_of(action: Action) -> Form:
-    """Say how *action* is sent; an open that is attached to somebody else's incident is an update of that."""
-    attached = action.kind is ActionKind.OPEN_INCIDENT and action.attach_to
-    return _ATTACHED if attached else FORMS[action.kind]
 
 
 def target_of(action: Action) -> str:
     """Give the id of the object that *action* writes to; "" for creates."""
-    if action.kind is ActionKind.OPEN_INCIDENT:
-        return action.attach_to
     return "" if action.kind.creates else action.remote_id

@@ -1,0 +1,182 @@
+"""
+The look at the page that goes before each write and follows each of which nothing is known: what it settles.
+
+Everything here only reads. What follows from a look, and whether anything is sent, ``deliver`` and ``decide`` say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from worker.core.footprints import LOOKED_FOR, bears, echoes
+from worker.core.model import (
+    Action,
+    ActionKind,
+    Attempt,
+    Directory,
+    IncidentStatus,
+    Outcome,
+    Post,
+    RemoteIncident,
+    RemoteUpdate,
+    Result,
+    WindowStatus,
+)
+from worker.ports import DEADLINE, Channel, Clock, Footprints, Outbox, Provider
+
+BETWEEN_READS = timedelta(seconds=10)
+
+_THEIRS_IS_OVER = {True: Result.GONE, False: Result.PERSON}
+"""By whether we have yet to say a first word on it."""
+
+
+class Look:
+    """
+    What the page shows, held against what the ledger knows of our own posts.
+
+    Every method raises ProviderUnavailable where the page could not be read.
+    """
+
+    def __init__(self, outbox: Outbox, footprints: Footprints, clock: Clock) -> None:
+        self._outbox = outbox
+        self._footprints = footprints
+        self._clock = clock
+
+    def outcome(self, action: Action, result: Result, detail: str) -> Outcome:
+        """Make the outcome of a look."""
+        return Outcome(action_id=action.id, result=result, at=self._clock(), detail=detail)
+
+    # -- before a write
+
+    def before_create(self, action: Action, channel: Channel, directory: Directory) -> Outcome | None:
+        """Say what keeps a create from being sent: the page has it, or has somebody else's on the same components."""
+        if action.kind not in LOOKED_FOR:
+            return None
+        ongoing = _listed(action, channel.provider, directory)
+        echo = self._own_echo(action, ongoing)
+        if echo is not None:
+            return self._bound(action, echo)
+        if action.bypass_existing or action.kind.of_window:
+            return None
+        foreign = self._foreign(action, ongoing, directory)
+        if foreign is None:
+            return None
+        theirs = self.outcome(action, Result.FOREIGN, f"`{foreign.name}` is open on the page")
+        return replace(theirs, foreign=foreign.id)
+
+    def before_update(self, action: Action, shown: RemoteIncident) -> Outcome | None:
+        """Say what keeps an update from being sent: the object is not ours alone any more."""
+        if action.guest:
+            result = _THEIRS_IS_OVER[action.post is Post.OPEN]
+            over = shown.status == IncidentStatus.RESOLVED
+            return self.outcome(action, result, f"`{shown.name}` is over") if over else None
+        footprint = self._footprints.footprint(action.aggregate)
+        strangers = footprint.strangers(shown) if footprint is not None else ()
+        if strangers:
+            return self.outcome(action, Result.PERSON, f"update {strangers[0].id} is not ours")
+        if action.content.window_status and shown.automate and not action.content.automate:
+            # Two drivers would post every transition twice.
+            return self.outcome(action, Result.PERSON, "the page moves this window by itself")
+        return None
+
+    def missing_object(self, action: Action) -> Outcome:
+        """Say what it means that the page does not have what is to be written to; maybe it was to be deleted."""
+        result = Result.DONE if action.kind is ActionKind.CANCEL_MAINTENANCE else Result.REFUSED
+        if action.guest:
+            result = _THEIRS_IS_OVER[action.post is Post.OPEN]
+        return self.outcome(action, result, "the page has no such object any more")
+
+    def _foreign(
+        self, action: Action, ongoing: Sequence[RemoteIncident], directory: Directory
+    ) -> RemoteIncident | None:
+        ours = {remote for name in action.content.components for remote in directory.components.get(name, ())}
+        unsettled = [create for create in self._outbox.unsettled_creates(action.page) if create.id != action.id]
+        for incident in ongoing:
+            if not incident.component_ids & ours or self._outbox.made(incident.id):
+                continue
+            if not any(echoes(create, incident) for create in unsettled):
+                return incident
+        return None
+
+    # -- after a write of which nothing is known
+
+    def for_create(self, action: Action, channel: Channel) -> Outcome | None:
+        """Find what a create has made; None where the page shows nothing of it."""
+        if action.kind not in LOOKED_FOR:
+            return None
+        echo = self._own_echo(action, _listed(action, channel.provider, channel.directory()))
+        return None if echo is None else self._bound(action, echo)
+
+    def for_update(self, action: Action, channel: Channel, attempts: Sequence[Attempt]) -> Outcome:
+        """Find an update, which bears no key, on the page, or prove that it is not there."""
+        shown = channel.provider.show(action.remote_id, action.kind)
+        if shown is None:
+            return self.missing_object(action)
+        if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
+            found = _has_times(action, shown)
+            return self._found(action, shown) if found else self._missing(action, attempts, channel)
+        known = self._outbox.own_updates(shown.id).union(*(attempt.baseline for attempt in attempts))
+        new = [update for update in shown.updates if update.id not in known]
+        ours = next((update for update in new if bears(action, update)), None)
+        if ours is not None:
+            return self._found(action, shown, ours)
+        if new and not action.guest:
+            return self.outcome(action, Result.PERSON, f"update {new[0].id} is not ours")
+        return self._missing(action, attempts, channel)
+
+    def _own_echo(self, action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
+        """Find what this create, and no other of ours, has made: two groups may say the same in the same words."""
+        alike = [incident for incident in ongoing if echoes(action, incident)]
+        others = [each for each in self._outbox.unsettled_creates(action.page) if each.id != action.id] if alike else []
+        for incident in alike:
+            if not any(echoes(other, incident) for other in others) and not self._outbox.own_updates(incident.id):
+                return incident
+        return None
+
+    def _bound(self, action: Action, echo: RemoteIncident) -> Outcome:
+        update = next((u for u in echo.updates if bears(action, u)), None)
+        return replace(
+            self._found(action, echo, update),
+            published_at=echo.published_at,
+            window=window_status(echo),
+            name=echo.name,
+            seen=frozenset() if action.tries and update else post_ids(echo),
+        )
+
+    def _found(self, action: Action, shown: RemoteIncident, update: RemoteUpdate | None = None) -> Outcome:
+        outcome = replace(self.outcome(action, Result.DONE, "found on the page"), remote_id=shown.id)
+        return replace(outcome, update_id=update.id, published_at=update.published_at) if update else outcome
+
+    def _missing(self, action: Action, attempts: Sequence[Attempt], channel: Channel) -> Outcome:
+        now = self._clock()
+        sent_at = max((attempt.started_at for attempt in attempts), default=now)
+        believable = sent_at + DEADLINE + channel.settle
+        if now < believable:
+            early = self.outcome(action, Result.UNKNOWN, "not on the page yet")
+            return replace(early, retry_at=min(believable, now + BETWEEN_READS))
+        if action.clean_reads:
+            return self.outcome(action, Result.ABSENT, "two reads, late enough, did not find it")
+        once = self.outcome(action, Result.UNKNOWN, "not on the page")
+        return replace(once, retry_at=now + BETWEEN_READS, clean_read=True)
+
+
+def _listed(action: Action, provider: Provider, directory: Directory) -> Sequence[RemoteIncident]:
+    return provider.windows(directory) if action.kind.of_window else provider.ongoing(directory)
+
+
+def window_status(shown: RemoteIncident) -> WindowStatus | None:
+    """Give the status of a window; None where it is a word that we do not know."""
+    return WindowStatus(shown.status) if shown.status in list(WindowStatus) else None
+
+
+def post_ids(shown: RemoteIncident) -> frozenset[str]:
+    """Give the ids of its posts."""
+    return frozenset(update.id for update in shown.updates)
+
+
+def _has_times(action: Action, shown: RemoteIncident) -> bool:
+    """A change of times leaves no update; what begins is moved at its end only."""
+    starts = shown.starts_at == action.content.starts_at or shown.status == WindowStatus.IN_PROGRESS
+    return starts and shown.ends_at == action.content.ends_at
