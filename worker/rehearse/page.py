@@ -76,11 +76,11 @@ class RehearsalPage:
 
     def send(self, action: Action, request: Request) -> Outcome:  # noqa: ARG002
         """See ``ports.Provider``."""
-        remote_id = self._keys.get(action.key, "") if action.key else ""
+        remote_id = self._keys.get(action.key, "") if action.kind.creates else action.remote_id
         if not remote_id:
-            remote_id = action.attach_to or action.remote_id or self._created(action)
-            if action.key:
-                self._keys[action.key] = remote_id
+            remote_id = self._keys[action.key] = self._created(action)
+            self._written(remote_id, action)
+        elif not action.kind.creates:
             self._written(remote_id, action)
         shown = self._objects[remote_id]
         return Outcome(
@@ -110,7 +110,7 @@ class RehearsalPage:
             for step in content.steps:
                 self.post(remote_id, step.message, step.incident_status)
         else:
-            self.post(remote_id, content.message, content.incident_status or content.window_status or "")
+            self.post(remote_id, content.message, action.incident_status or content.window_status or "")
 
     # -- what people do on it
 
