@@ -101,6 +101,10 @@ def differences(footprint: Footprint, shown: RemoteIncident | None, now: datetim
     if subject.hands_off or footprint.in_flight or not footprint.shows_all(now, settle):
         return []
     tell = _Teller(subject.id, subject.remote_id)
+    if isinstance(subject, Episode) and subject.guest:  # its name, its status and its end are somebody else's
+        if shown is not None:
+            _posts(footprint, shown, tell)
+        return tell.found
     if shown is None:
         tell(DriftKind.LOST, "object", "it is not on the page any more")
         return tell.found
