@@ -402,6 +402,13 @@ class Windows(Protocol):
 EVERY_KIND = frozenset(ActionKind)
 
 
+LONGEST_PAUSE = timedelta(minutes=30)
+"""
+No action is put off, and no lease given, for longer: a time that lies farther ahead was reckoned by a clock that has
+been set back since, and is not waited for.
+"""
+
+
 class Outbox(Protocol):
     """Actions, from decision until they are settled."""
 

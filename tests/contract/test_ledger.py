@@ -724,6 +724,15 @@ class TestOutbox:
         commit(ledger, actions=[replace(held, blocked_by="", not_before=NOW)])
         assert self.claim(ledger, NOW + MINUTE) is None
 
+    def test_what_a_clock_that_was_set_back_put_off_is_not_waited_for(self, ledger: AnyLedger) -> None:
+        hour = timedelta(hours=1)
+        waits = action(not_before=NOW + 2 * SECOND)
+        commit(ledger, episodes=[episode()], actions=[waits])
+        assert ledger.claim(NOW, LEASE, ["page"]) is None
+        assert ledger.claim(NOW - hour, LEASE, ["page"]) == waits
+        assert ledger.claim(NOW - hour, LEASE, ["page"]) is None  # its lease counts
+        assert ledger.claim(NOW - 2 * hour, LEASE, ["page"]) == waits
+
     def test_sending_keeps_the_lease_and_any_other_change_ends_it(self, ledger: AnyLedger) -> None:
         commit(ledger, actions=[action("a")])
         claimed = ledger.claim(NOW, LEASE, ["page"])

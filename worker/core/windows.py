@@ -158,7 +158,7 @@ def _heed_signals(draft: WindowDraft) -> None:
         _call_off(draft, "all its signals are over before it began")
     elif window.asked:
         draft.say("all its signals are over")
-        draft.set(asked=(), ends_at=max(draft.now, window.starts_at))
+        draft.set(asked=(), starts_at=min(window.starts_at, draft.now), ends_at=draft.now)
 
 
 def _ask(draft: WindowDraft, starts_at: datetime, ends_at: datetime) -> None:
@@ -268,7 +268,8 @@ def _announce(draft: WindowDraft) -> None:
     window = draft.window
     due = _reminders_due(draft)
     reminds = due > window.reminded and window.known is not None
-    draft.set(reminded=due)  # an announcement that is as late as a reminder says it all
+    # An announcement that is as late as a reminder says it all; what is said is said, also where the clock is set back.
+    draft.set(reminded=max(due, window.reminded))
     announce = draft.plan.announce
     if window.known is None and announce is not None:
         _create(draft, Post.ANNOUNCE, announce, WindowStatus.SCHEDULED, _announced_at(draft))

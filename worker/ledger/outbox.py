@@ -17,7 +17,7 @@ from worker.core.model import PAUSE, Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
 from worker.ledger.tables import ACTION, ATTEMPT, FLAG
-from worker.ports import EVERY_KIND
+from worker.ports import EVERY_KIND, LONGEST_PAUSE
 
 _IN_FLIGHT = [state.value for state in (ActionState.UNKNOWN, ActionState.SENDING)]
 _CREATES = [kind.value for kind in ActionKind if kind.creates]
@@ -34,7 +34,7 @@ class Outbox(Part):
         somebody else's incident; due; of one of the pages that is not paused, and of *kinds*; the first unsettled one
         of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last.
         """
-        given: dict[str, Any] = {"at_now": now, "these_pages": list(pages)}
+        given: dict[str, Any] = {"at_now": now, "at_most": now + LONGEST_PAUSE, "these_pages": list(pages)}
         query = _CLAIM if kinds is EVERY_KIND else _CLAIM_OF_KIND
         if kinds is not EVERY_KIND:
             given["these_kinds"] = [kind.value for kind in kinds]
@@ -132,13 +132,18 @@ def _first_and_workable() -> ColumnElement[bool]:
     return and_(ACTION.c.settled.is_(False), ACTION.c.workable.is_(True), ~blocked)
 
 
+def _past(time: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Whether a time has come, or cannot be believed."""
+    return or_(time <= _NOW, time > _MOST)
+
+
 # Every thread that delivers asks this over and over; to put it together takes longer than to run it.
-_NOW = bindparam("at_now", type_=ACTION.c.not_before.type)
+_NOW, _MOST = (bindparam(name, type_=ACTION.c.not_before.type) for name in ("at_now", "at_most"))
 _CLAIM = (
     select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
     .where(_first_and_workable(), ACTION.c.page.in_(bindparam("these_pages", expanding=True)))
     .where(~exists().where(_pauses(ACTION.c.page)))
-    .where(ACTION.c.not_before <= _NOW, or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= _NOW))
+    .where(_past(ACTION.c.not_before), or_(ACTION.c.lease_until.is_(None), _past(ACTION.c.lease_until)))
     .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
     .limit(1)
     .with_for_update(skip_locked=True)  # SQLite has no such words: there one connection alone claims

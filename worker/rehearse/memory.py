@@ -30,6 +30,7 @@ from worker.core.windows import mutes
 from worker.errors import Conflict, Overloaded
 from worker.ports import (
     EVERY_KIND,
+    LONGEST_PAUSE,
     Commit,
     Entry,
     Recorded,
@@ -228,7 +229,7 @@ class MemoryLedger(Questions):
         self, now: datetime, lease: timedelta, pages: Collection[str], kinds: Collection[ActionKind] = EVERY_KIND
     ) -> Action | None:
         with self._lock:
-            ready = [a for a in self._heads() if a.page in pages and a.kind in kinds and self._free_at(a) <= now]
+            ready = [a for a in self._heads() if a.page in pages and a.kind in kinds and self._free(a, now)]
             ready = [a for a in ready if not self.paused(a.page)]
             if not ready:
                 return None
@@ -280,6 +281,10 @@ class MemoryLedger(Questions):
     def _heads(self) -> list[Action]:
         heads = (own[min(own)] for own in self._unsettled_of.values())
         return [action for action in heads if action.workable]
+
+    def _free(self, action: Action, now: datetime) -> bool:
+        times = (action.not_before, self._leases.get(action.id, now))
+        return all(not now < at <= now + LONGEST_PAUSE for at in times)
 
     def _free_at(self, action: Action) -> datetime:
         return max(action.not_before, self._leases.get(action.id, action.not_before))

@@ -65,7 +65,7 @@ class Advance:
             LedgerUnavailable: The ledger cannot be read or written now.
         """
         now, book = self._clock(), self._book()
-        moved = self._plan(book, now) + self._watch_canaries(book, now)
+        moved = self._planned_again(book, now) + self._watch_canaries(book, now)
         for window in self._windows.due_windows(now, limit):
             step = Step(window=window, stimulus=Tick(cause=CAUSE))
             moved += self._commit(window, lambda step=step: move(book, self._episodes, step, now), now)  # type: ignore[misc]
@@ -73,16 +73,32 @@ class Advance:
             moved += self._commit(episode, lambda e=episode: tick(book, self._episodes, self._windows, e, now), now)  # type: ignore[misc]
         return moved
 
-    def _plan(self, book: RuleBook, now: datetime) -> int:
-        """Bring the ledger's windows up to the rules, when these changed, and every now and then."""
+    def _planned_again(self, book: RuleBook, now: datetime) -> int:
+        """Plan when the rules changed, and every now and then; a fault of ours there keeps no window from moving."""
         rules, at = self._planned
         if rules == book.rules.hash and at <= now < at + self._replan:
             return 0
+        self._planned = (book.rules.hash, now)
+        try:
+            return self._plan(book, now)
+        except LedgerUnavailable:
+            self._planned = ("", now)
+            raise
+        except Exception:
+            self._meter.count("faults", step="advance")
+            return 0
+
+    def _plan(self, book: RuleBook, now: datetime) -> int:
+        """
+        Bring the ledger's windows up to the rules, and look at all the others too: when one is to be looked at again
+        may have been reckoned by a clock that has been set back since.
+        """
         known = self._windows.windows(now)
         due = steps(book.rules, known, now)
-        moved = sum(self._commit(s.window, lambda s=s: move(book, self._episodes, s, now), now) for s in due)  # type: ignore[misc]
-        self._planned = (book.rules.hash, now)
-        return moved
+        stepped = {step.window.id for step in due}
+        others = [Step(window=each, stimulus=Tick(cause=CAUSE)) for each in known if each.phase.live]
+        due += [step for step in others if step.window.id not in stepped]
+        return sum(self._commit(s.window, lambda s=s: move(book, self._episodes, s, now), now) for s in due)  # type: ignore[misc]
 
     def _watch_canaries(self, book: RuleBook, now: datetime) -> int:
         beats = self._episodes.beats() if book.canaries else {}

@@ -211,6 +211,22 @@ def test_ten_thousand_random_downtimes() -> None:
         assert not clock.window.actions
 
 
+def test_a_thousand_clocks_that_are_set_forward_and_back() -> None:
+    """Each transition is said once, by the clock as it is then, and never before its time."""
+    chance = random.Random(20261025)
+    for _ in range(1_000):
+        clock = Clock(now=START - timedelta(hours=80))
+        for _ in range(chance.randrange(1, 6)):
+            clock.until(clock.now + timedelta(minutes=chance.uniform(0, 2000)))
+            clock.down_until(clock.now + timedelta(minutes=60) * chance.choice([1, -1]))
+        clock.until(max(clock.now, END) + timedelta(hours=3))
+        posts = Counter(action.post for _, action in clock.posts)
+        assert max(posts[Post.ANNOUNCE], posts[Post.START], posts[Post.COMPLETE]) == 1, posts
+        assert posts[Post.REMIND] <= 2
+        assert all(at >= {Post.START: START, Post.COMPLETE: END}.get(a.post, at) for at, a in clock.posts)
+        assert clock.window.phase is (WindowPhase.COMPLETE if posts else WindowPhase.SKIPPED)
+
+
 def _lived_through(plan: WindowEntry, chance: random.Random) -> Clock:
     """Up and down at random from before the announcement until well after the end; the page may fail to answer."""
     clock = Clock(plan, now=START - timedelta(hours=chance.choice([2, 80])))
