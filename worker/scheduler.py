@@ -1,5 +1,5 @@
 """
-What runs when: loops that do a step until there is no work, bells that wake them, and the alarm clock.
+What runs when: loops that do a step until there is no work, bells that wake them, the alarm clock, and its stand-in.
 
 Nothing here is a truth. A bell that is not heard and an alarm that does not ring cost a few seconds, because
 every loop also looks by itself; late or twice is harmless.
@@ -7,10 +7,11 @@ every loop also looks by itself; late or twice is harmless.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -20,6 +21,11 @@ from worker.errors import WorkerError
 
 LOG = structlog.get_logger("worker.scheduler")
 REST_AFTER_FAULT_S = 1.0
+
+RINGS_MISSED = 3
+LEAST_SILENCE_S = 5.0
+"""How many of its rings must be missing, and how long, before an alarm clock is taken for dead."""
+OVERDUE_AFTER = timedelta(seconds=0.5)
 
 MOST_AT_ONCE = 64
 ROUND_S = 0.05
@@ -164,9 +170,12 @@ class AlarmClock:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         self._every = every
+        self._ringing = False
+        self._rang = 0.0
 
     def start(self) -> None:
         """Begin."""
+        self._rang = time.monotonic()
         self._scheduler.start()
         self._scheduler.add_job(self._ring, "interval", seconds=self._every, id="every")
 
@@ -191,13 +200,63 @@ class AlarmClock:
 
     @property
     def alive(self) -> bool:
-        """Whether it would ring."""
-        return bool(self._scheduler.running)
+        """Whether it would ring; its thread may be dead, or stuck, without a sign but silence."""
+        silent = time.monotonic() - self._rang > max(RINGS_MISSED * self._every, LEAST_SILENCE_S)
+        return bool(self._scheduler.running) and (self._ringing or not silent)
+
+    def overdue(self, now: datetime) -> bool:
+        """Whether a time that was set has passed without a ring; told once."""
+        with self._lock:
+            passed = not self._ended and self._next is not None and now >= self._next + OVERDUE_AFTER
+            self._next = None if passed else self._next
+            return passed
 
     def _ring(self) -> None:
         with self._lock:
             self._next = None
+        self._ringing = True
         try:
             self._wake()
         except Exception:
             LOG.exception("advance failed")
+        finally:
+            self._rang = time.monotonic()
+            self._ringing = False
+
+
+class Sweep:
+    """
+    A step that does what the alarm clock is for, where that does not ring.
+
+    Args:
+        wake: As the alarm clock's; it may run beside that.
+        clock: The time by which alarms are set.
+        missed: Called each time that the alarm clock is found silent.
+    """
+
+    def __init__(
+        self, alarm: AlarmClock, wake: Callable[[], object], clock: Callable[[], datetime], missed: Callable[[], None]
+    ) -> None:
+        self._alarm = alarm
+        self._wake = wake
+        self._clock = clock
+        self._missed = missed
+        self._told = False
+
+    def __call__(self) -> bool:
+        """Look once; never asks for another round at once."""
+        alive = self._alarm.alive
+        if not alive:
+            self._missed()
+        if alive is self._told:
+            self._told = not alive
+            LOG.log(*_SAID[alive])
+        if self._alarm.overdue(self._clock()) or not alive:
+            self._wake()
+        return False
+
+
+_SAID = {
+    True: (logging.INFO, "the alarm clock rings again"),
+    False: (logging.ERROR, "the alarm clock does not ring: what is due is done by the sweep; restart the worker"),
+}

@@ -26,6 +26,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "statements_unparsed": ("Statements, or whole inbound requests, that could not be understood.", ("source",)),
     "conflicts": ("Commits that were decided again because something else was first.", ("step",)),
     "faults": ("Faults of the worker itself that a step survived.", ("step",)),
+    "alarms_missed": ("Looks at what is due that were needed because the alarm clock did not ring.", ()),
     "rows_removed": ("Rows of the ledger that were removed because they were old.", ()),
     "attempts": ("Attempts at writes to a page.", ("page", "result")),
     "takeovers": ("Incidents and windows of ours that people took over on the page.", ("page",)),

@@ -12,7 +12,7 @@ import pytest
 from tests.processes import until
 from worker import scheduler
 from worker.errors import LedgerUnavailable
-from worker.scheduler import LONGEST_REST_S, MOST_AT_ONCE, AlarmClock, Courtesy, Loop, ring_some
+from worker.scheduler import LONGEST_REST_S, MOST_AT_ONCE, AlarmClock, Courtesy, Loop, Sweep, ring_some
 
 pytestmark = pytest.mark.timeout(30)
 LONG = 3600.0
@@ -409,3 +409,69 @@ def test_stop_waits_for_the_ring_that_runs() -> None:
     assert not clock.alive
     clock.stop()
     clock.set(soon())
+
+
+# -- who stands in for a dead alarm clock
+
+
+class Sweeping:
+    """A sweep over an alarm clock whose scheduler does nothing more."""
+
+    def __init__(self, clock: AlarmClock) -> None:
+        self.woken = self.missed = 0
+        self.sweep = Sweep(clock, self._wake, soon, self._miss)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def _miss(self) -> None:
+        self.missed += 1
+
+
+def test_a_time_that_passes_without_a_ring_is_swept_up_once_and_at_once() -> None:
+    with alarm(lambda: None) as clock:
+        clock._scheduler.pause()
+        swept = Sweeping(clock)
+        clock.set(soon(-10))
+        swept.sweep()
+        swept.sweep()
+        assert (swept.woken, swept.missed) == (1, 0)
+        clock.set(soon(10))
+        swept.sweep()
+        assert swept.woken == 1
+
+
+def test_an_alarm_clock_that_falls_silent_is_told_once_and_its_work_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scheduler, "LEAST_SILENCE_S", 0.05)
+    with alarm(lambda: None, every=0.01) as clock:
+        swept = Sweeping(clock)
+        assert clock.alive
+        clock._scheduler.pause()
+        until(lambda: not clock.alive, "silence", 5)
+        for _ in range(3):
+            swept.sweep()
+        assert (swept.woken, swept.missed) == (3, 3)
+        clock._scheduler.resume()
+        until(lambda: clock.alive, "rings", 5)
+        swept.sweep()
+        assert swept.woken == 3
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("does not ring") == 1
+    assert (told.out + told.err).count("rings again") == 1
+
+
+def test_a_ring_that_takes_long_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "LEAST_SILENCE_S", 0.0)
+    inside, go = threading.Event(), threading.Event()
+
+    def wake() -> None:
+        inside.set()
+        assert go.wait(10)
+
+    with alarm(wake, every=0.001) as clock:
+        assert inside.wait(5)
+        assert not threading.Event().wait(0.05)
+        assert clock.alive
+        go.set()

@@ -22,7 +22,7 @@ from worker.core.ruleset import RuleSet
 from worker.errors import LedgerUnavailable, PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
 from worker.ports import Channel, Clock, Commit, Committer, Statement
-from worker.scheduler import AlarmClock, Courtesy, Loop, ring_some
+from worker.scheduler import AlarmClock, Courtesy, Loop, Sweep, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
 from worker.steps.command import Commands
@@ -43,6 +43,7 @@ DRAIN_S = 12.0
 PATIENCE_S = 1.0
 """How long to wait for a command that writes to the ledger just now."""
 
+SWEEP_S = 0.5
 MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
 
@@ -158,6 +159,8 @@ class Worker:
             for name, directory in self._directories.items()
         ]
         self._alarm = AlarmClock(self._advance_all, poll)
+        sweep = Sweep(self._alarm, self._advance_all, clock, partial(meter.count, "alarms_missed"))
+        self._sweeping = Loop("sweep", sweep, SWEEP_S)
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
         )
@@ -193,7 +196,7 @@ class Worker:
 
     @property
     def _loops(self) -> Sequence[Loop]:
-        return (self._reacting, *self._delivering, *self._observing, *self._asking, self._pruning)
+        return (self._reacting, *self._delivering, *self._observing, *self._asking, self._pruning, self._sweeping)
 
     def _prune(self, clock: Clock, limit: int) -> int:
         """Remove what is old, a few rows at once."""
@@ -243,9 +246,9 @@ class Worker:
 
     def start(self) -> None:
         """Start the threads."""
+        self._alarm.start()
         for loop in self._loops:
             loop.start()
-        self._alarm.start()
         self._advance_all()
 
     def stop(self) -> None:
@@ -267,8 +270,8 @@ class Worker:
 
     def alive(self) -> Mapping[str, str]:
         """Name what only a restart would mend."""
-        loops = {loop.name: loop.alive for loop in self._loops} | {"alarm": self._alarm.alive}
-        return {name: "not running" for name, alive in loops.items() if not alive}
+        wrong = {loop.name: "not running" for loop in self._loops if not loop.alive}
+        return wrong if self._alarm.alive else {**wrong, "alarm": "does not ring; the sweep does its work"}
 
     def ready(self) -> Mapping[str, str]:
         """Name what keeps the worker from doing its work."""
