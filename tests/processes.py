@@ -115,10 +115,10 @@ def _read(run: Running) -> None:
 
 
 @contextmanager
-def worker(rules: Path, ledger: Path) -> Iterator[Running]:
-    """Run ``statusbridge run``."""
+def worker(rules: Path, ledger: Path, **environ: str) -> Iterator[Running]:
+    """Run ``statusbridge run``; *environ* besides the secrets."""
     args = ("worker", "run", "--rules", str(rules), "--ledger", f"sqlite:///{ledger}", "--port", "0")
-    with running(*args) as run:
+    with running(*args, environ={**SECRETS, **environ}) as run:
         assert run.url, "\n".join(run.lines)
         yield run
 

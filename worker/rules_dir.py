@@ -144,6 +144,30 @@ def read_beside(directory: Path, file: str, name: str) -> bytes:
     return _bounded(path, MAX_PAYLOAD_BYTES)
 
 
+Signature = tuple[tuple[str, int, int, int], ...]
+"""Of each file: its path, when it was written, its size, and which file it is."""
+
+
+def signature(directory: Path, secrets: Iterable[SecretRef] = ()) -> Signature:
+    """
+    Tell, without reading them, whether the files of a set are still the same: rules, templates, and secrets in files.
+
+    Links are followed, so that a directory is another one once what it points to was exchanged, as Kubernetes does.
+    """
+    paths: list[Path] = [Path(ref.name) for ref in secrets if ref.kind == "file"]
+    with suppress(ConfigError):
+        paths += _walk(directory, {TESTS})
+    return tuple(sorted(_stamp(path) for path in paths))
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (str(path), 0, 0, 0)
+    return (str(path), found.st_mtime_ns, found.st_size, found.st_ino)
+
+
 def _walk(directory: Path, aside: Collection[str]) -> Iterator[Path]:
     """Give the files below *directory*; a folder that is linked to from several places is entered once."""
     entered: set[Path] = set()

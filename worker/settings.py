@@ -30,6 +30,7 @@ class Settings:
         backlog: How many inbounds may wait for react before senders are told to come back later.
         deliver_threads: How many writes to pages may be on their way at once.
         poll: Seconds between looks at the ledger when nothing rings.
+        reload: Seconds between looks at the rules directory; 0: only when asked.
         watch: Seconds between looks at what each page shows of ours.
         retention_days: How long webhooks are kept as they came, and what was heard in them.
         history_days: How long episodes, windows and their history are kept after they ended, and notices.
@@ -46,6 +47,7 @@ class Settings:
     backlog: int = 100_000
     deliver_threads: int = 4
     poll: float = 2.0
+    reload: float = 2.0
     watch: float = 60.0
     retention_days: int = 30
     history_days: int = 400
@@ -74,6 +76,7 @@ _RANGES = {
     "backlog": (1, 10_000_000),
     "deliver_threads": (1, 64),
     "poll": (0.01, 60.0),
+    "reload": (0.0, 3600.0),
     "watch": (0.1, 3600.0),
     "retention_days": (7, 3650),
     "history_days": (30, 36_500),

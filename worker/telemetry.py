@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from structlog.tracebacks import ExceptionDictTransformer
@@ -32,10 +32,15 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "takeovers": ("Incidents and windows of ours that people took over on the page.", ("page",)),
     "sweeps": ("Comparisons of a whole page with the ledger.", ("page",)),
     "braked": ("Posts that a brake kept waiting, or made silent.", ("page",)),
+    "reloads": ("Times that the rules were read again.", ("outcome",)),
     "page_reads_failed": ("Reads of a page that failed.", ("page",)),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "step_duration": ("How long one round of a step took.", ("step",)),
+}
+_GAUGES: Mapping[str, str] = {
+    "rules_last_reload_successful": "Whether the rules could be used when they were read the last time.",
+    "rules_last_reload_success_timestamp_seconds": "When the rules in force were read, seconds since 1970.",
 }
 
 
@@ -48,6 +53,9 @@ class PrometheusMeter:
         self._counters = {
             name: Counter(f"statusbridge_{name}", text, labels, registry=self.registry)
             for name, (text, labels) in _COUNTERS.items()
+        }
+        self._gauges = {
+            name: Gauge(f"statusbridge_{name}", text, registry=self.registry) for name, text in _GAUGES.items()
         }
         self._histograms = {
             name: Histogram(f"statusbridge_{name}_seconds", text, labels, registry=self.registry)
@@ -67,6 +75,10 @@ class PrometheusMeter:
         """See ``ports.Meter``."""
         histogram = self._histograms[name]
         (histogram.labels(**labels) if labels else histogram).observe(seconds)
+
+    def show(self, name: str, value: float) -> None:
+        """Let a gauge show a value."""
+        self._gauges[name].set(value)
 
     def watch(self, totals: Callable[[], Mapping[str, int]]) -> None:
         """Show what the ledger counts as gauges, read at each scrape."""

@@ -53,6 +53,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "backlog": ("7", 7),
     "deliver_threads": ("2", 2),
     "poll": ("0.5", 0.5),
+    "reload": ("7.5", 7.5),
     "watch": ("5", 5.0),
     "retention_days": ("60", 60),
     "history_days": ("90", 90),

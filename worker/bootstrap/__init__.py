@@ -76,8 +76,17 @@ def provider_for(page: PageConfig, environ: Mapping[str, str], clock: Clock) -> 
     Raises:
         ConfigError: Its secret is missing.
     """
-    key = rules_dir.resolve_secret(page.api_key, environ) if page.api_key else ""
-    return PROVIDERS[page.provider](page, key, clock)
+    return PROVIDERS[page.provider](page, key_of(page, environ), clock)
+
+
+def key_of(page: PageConfig, environ: Mapping[str, str]) -> str:
+    """
+    Give the secret of a page; "" where it needs none.
+
+    Raises:
+        ConfigError: It is missing.
+    """
+    return rules_dir.resolve_secret(page.api_key, environ) if page.api_key else ""
 
 
 def providers(rules: RuleSet, environ: Mapping[str, str], clock: Clock) -> dict[str, Provider]:

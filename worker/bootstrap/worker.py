@@ -9,19 +9,20 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 import structlog
 
-from worker.bootstrap import all_at_once, endpoints, load_rules, pages, providers, rule_book, utc_now
-from worker.bootstrap.pages import PageDirectory
+from worker.bootstrap import load_rules, pages, utc_now
+from worker.bootstrap.in_force import InForce, in_force
+from worker.bootstrap.reload import Reloader
 from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
 from worker.core.ruleset import RuleSet
 from worker.errors import LedgerUnavailable, PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
-from worker.ports import Channel, Clock, Commit, Committer, Statement
+from worker.ports import Clock, Commit, Committer, Statement
 from worker.scheduler import AlarmClock, Courtesy, Loop, Sweep, ring_some
 from worker.settings import Settings
 from worker.steps.advance import Advance
@@ -46,6 +47,9 @@ PATIENCE_S = 1.0
 SWEEP_S = 0.5
 MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
+
+RELOAD_UNASKED_S = 3600.0
+"""How often the rules directory is looked at where that is switched off: only a request counts then."""
 
 PRUNE_EVERY_S = 3600.0
 TOMBSTONE = timedelta(days=30)
@@ -79,6 +83,7 @@ class Worker:
         environ: Where secrets are looked up.
         clock: The time.
         checkpoint: Called with a name at each point where a crash must be harmless; for tests.
+        load: Gives the rules, at the start and whenever they are read again; None: reads those of the settings.
     """
 
     def __init__(
@@ -88,26 +93,29 @@ class Worker:
         environ: Mapping[str, str],
         clock: Clock = utc_now,
         checkpoint: Callable[[str], None] = lambda point: None,
-        rules: RuleSet | None = None,
+        load: Callable[[], RuleSet] | None = None,
     ) -> None:
         self.settings = settings
         self.meter = PrometheusMeter()
         self.run_token = secrets.token_urlsafe(32)
         self._draining = False
-        self.rules = rules or load_rules(settings.rules)
-        self._book = rule_book(self.rules)
-        with all_at_once() as problems:
-            with problems:
-                self._endpoints = endpoints(self.rules, environ)
-            with problems:
-                clients = providers(self.rules, environ, clock)
-        self._directories = {
-            name: PageDirectory(name, client, clock, partial(self._tell, clock)) for name, client in clients.items()
-        }
-        self._channels = {
-            name: Channel(client, self._directories[name], self.rules.pages[name].settle)
-            for name, client in clients.items()
-        }
+        self._running = False
+        tell = partial(self._tell, clock)
+        self._told_gone: set[str] = set()
+        read = load or partial(load_rules, settings.rules)
+        self._force = in_force(read(), environ, clock, tell)
+        self._told_of = set(self._force.channels)
+        self.reload = Reloader(
+            settings.rules,
+            unasked=settings.reload > 0,
+            current=lambda: self.rules,
+            load=lambda: in_force(read(), environ, clock, tell, self._force),
+            use=self._use,
+            wake=partial(self._wake, clock),
+            tell=tell,
+            meter=self.meter,
+            clock=clock,
+        )
         self.ledger: Ledger = open_ledger(
             settings.ledger, clock=clock, on_fatal=self._on_fatal, patience=PATIENCE_S, most_pending=settings.backlog
         )
@@ -121,25 +129,25 @@ class Worker:
             "episodes": ledger,
             "windows": ledger,
             "committer": committer,
-            "book": lambda: self._book,
+            "book": lambda: self._force.book,
             "clock": clock,
             "meter": meter,
         }
-        on_pages = {**common, "footprints": ledger, "channels": lambda: self._channels}
-        intake = Intake(ledger, lambda: self._endpoints, meter)
+        on_pages = {**common, "footprints": ledger, "channels": lambda: self._force.channels}
+        intake = Intake(ledger, lambda: self._force.endpoints, meter)
         self._react = React(inbox=ledger, normalise=self._normalise, shared=self._heard_of_a_post, **common)  # type: ignore[arg-type]
         self._advance = Advance(**common)  # type: ignore[arg-type]
         outgoing = {
             "outbox": ledger,
             "footprints": ledger,
-            "channels": lambda: self._channels,
+            "channels": lambda: self._force.channels,
             "checkpoint": checkpoint,
             **common,
         }
         self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
         self._transitions = Deliver(kinds=[kind for kind in ActionKind if kind.of_window], **outgoing)  # type: ignore[arg-type]
         self._observe = Observe(every=timedelta(seconds=self.settings.watch), **on_pages)  # type: ignore[arg-type]
-        own = {"switches": ledger, "footprints": ledger, "provider": lambda page: self._channels[page].provider}
+        own = {"switches": ledger, "footprints": ledger, "provider": lambda page: self._force.channels[page].provider}
         self._commands = Commands(**own, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
         self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
@@ -148,16 +156,11 @@ class Worker:
         # One is kept for windows, so that a storm of incidents makes no window late.
         self._moving = Loop("deliver-windows", self._timed("deliver", self._transitions.run_once), poll)
         self._delivering = [*loops, *([self._moving] if self.settings.deliver_threads > 1 else [])]
-        # One for each page, so that one that does not answer keeps no other from being looked at.
-        self._observing = [
-            Loop(f"observe-{page}", partial(self._timed("observe", self._observe.run_once), page), poll)
-            for page in self._channels
-        ]
+        self._observing: dict[str, Loop] = {}
+        self._asking: dict[str, Loop] = {}
+        self._tend_pages()
+        self._reloading = Loop("rules", self.reload.look, self.settings.reload or RELOAD_UNASKED_S)
         self._pruning = Loop("retention", Courtesy(partial(self._prune, clock), self._arrived), PRUNE_EVERY_S)
-        self._asking = [
-            Loop(f"page-{name}", directory.ask, pages.AGAIN.total_seconds())
-            for name, directory in self._directories.items()
-        ]
         self._alarm = AlarmClock(self._advance_all, poll)
         sweep = Sweep(self._alarm, self._advance_all, clock, partial(meter.count, "alarms_missed"))
         self._sweeping = Loop("sweep", sweep, SWEEP_S)
@@ -170,6 +173,7 @@ class Worker:
             ready=self.ready,
             exposition=meter.exposition,
             run=self._commands.run,
+            reload=self.reload,
             access=Access(admin_token=self.settings.admin_token, run_token=self.run_token),
         )
 
@@ -196,7 +200,8 @@ class Worker:
 
     @property
     def _loops(self) -> Sequence[Loop]:
-        return (self._reacting, *self._delivering, *self._observing, *self._asking, self._pruning, self._sweeping)
+        of_pages = (*self._observing.values(), *self._asking.values())
+        return (self._reacting, *self._delivering, *of_pages, self._pruning, self._reloading, self._sweeping)
 
     def _prune(self, clock: Clock, limit: int) -> int:
         """Remove what is old, a few rows at once."""
@@ -215,7 +220,8 @@ class Worker:
 
     def _heard_of_a_post(self) -> None:
         self._observe.hint()
-        ring_some(self._observing, len(self._observing))
+        for loop in self._observing.values():
+            loop.ring()
 
     def _arrived(self) -> int:
         return self._hooks.received
@@ -237,15 +243,79 @@ class Worker:
         self._alarm.set(min([*wakes, commit.now] if commit.wakes else wakes, default=None))
 
     def _normalise(self, inbound: Inbound) -> Sequence[Statement]:
-        endpoint = self._endpoints.get(inbound.source)
+        endpoint = self._force.endpoints.get(inbound.source)
         if endpoint is None:
             raise PayloadNotUnderstood(f"source `{inbound.source}` is not configured any more")
         return endpoint.source.normalise(inbound, endpoint.config)
+
+    # -- rules
+
+    @property
+    def rules(self) -> RuleSet:
+        """Those in force."""
+        return self._force.rules
+
+    def ask_reload(self) -> None:
+        """Have the rules read again, soon; safe to be called from a signal handler."""
+        self.reload.ask()
+        self._reloading.ring()
+
+    def _use(self, force: InForce) -> None:
+        """Put another set in force; its pages are asked at once."""
+        self._told_of |= force.channels.keys()
+        self._force = force
+        self._tend_pages()
+        for loop in (*self._asking.values(), *self._delivering):
+            loop.ring()
+
+    def _wake(self, clock: Clock) -> None:
+        """Have everything that is live looked at again, on whatever page; a held episode follows the rule of now."""
+        self._committer.commit(Commit(now=clock(), wakes=[("", page) for page in sorted(self._told_of)]))
+        for page in sorted(self._told_of - self._force.channels.keys()):
+            self._tell_gone(page, clock())
+
+    def _tell_gone(self, page: str, now: datetime) -> None:
+        """What is open on a page that the rules do not have any more can never be ended by us."""
+        subjects = [footprint.subject for footprint in self.ledger.footprints(page, now)]
+        live = [subject.id for subject in subjects if subject.phase.live and subject.remote_id]
+        if live and page not in self._told_gone:
+            text = f"the rules have no page `{page}` any more, but {', '.join(live)} is still open there: "
+            text += "what is to be said of it waits until the page is back in the rules"
+            notice = Notice(code="page_gone", subject=page, text=text, severity=Severity.ERROR)
+            self._committer.commit(Commit(now=now, notices=[notice]))
+            self._told_gone.add(page)
+
+    def _tend_pages(self) -> None:
+        """
+        Have a thread look at each page, and one ask it what it has: so one that does not answer keeps no other waiting.
+        """
+        watched = self._timed("observe", self._observe.run_once)
+        observing = {page: Loop(f"observe-{page}", partial(watched, page), self.settings.poll) for page in self._new()}
+        asking = {
+            page: Loop(f"page-{page}", partial(self._ask, page), pages.AGAIN.total_seconds()) for page in self._new()
+        }
+        for page in [page for page in self._observing if page not in self._force.channels]:
+            self._observing.pop(page).end()
+            self._asking.pop(page).end()
+        self._observing.update(observing)
+        self._asking.update(asking)
+        if self._running:
+            for loop in (*observing.values(), *asking.values()):
+                loop.start()
+
+    def _new(self) -> Sequence[str]:
+        return [page for page in self._force.channels if page not in self._observing]
+
+    def _ask(self, page: str) -> None:
+        directory = self._force.directories.get(page)
+        if directory is not None:
+            directory.ask()
 
     # -- life
 
     def start(self) -> None:
         """Start the threads."""
+        self._running = True
         self._alarm.start()
         for loop in self._loops:
             loop.start()
@@ -275,7 +345,9 @@ class Worker:
 
     def ready(self) -> Mapping[str, str]:
         """Name what keeps the worker from doing its work."""
-        wrong = {f"page {name}": directory.wrong for name, directory in self._directories.items() if directory.wrong}
+        wrong = {
+            f"page {name}": directory.wrong for name, directory in self._force.directories.items() if directory.wrong
+        }
         return {**wrong, **self._paused(), **({"worker": "draining"} if self._draining else {})}
 
     def _paused(self) -> Mapping[str, str]:

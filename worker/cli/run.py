@@ -58,7 +58,8 @@ def run(
     """
     Receive webhooks and keep the status page up to date.
 
-    Takes webhooks at once; its pages are asked in the background. Runs until SIGTERM or Ctrl-C, then finishes what is
+    Takes webhooks at once; its pages are asked in the background. Rules that change are read again within seconds, or
+    at once on SIGHUP; a set that cannot be used changes nothing. Runs until SIGTERM or Ctrl-C, then finishes what is
     under way, within about 15 seconds.
 
     \b
@@ -107,6 +108,7 @@ def _serve(worker: Worker) -> None:
 
     # The server ends with the signal raised once more, after it has drained; the worker still has to close then.
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, lambda *_: worker.ask_reload())
     try:
         serve(worker, started)
     except SystemExit as ended:

@@ -5,6 +5,8 @@ The HTTP surface: hooks as a plain endpoint, everything else as one FastAPI app.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from fastapi import FastAPI, Response
 from starlette.responses import JSONResponse
@@ -16,12 +18,20 @@ from worker.web.guard import Access, Guard
 from worker.web.hooks import PREFIX, HookEndpoint
 from worker.web.problems import tell_problems
 
+Reload = Callable[[], Any]
 Health = Callable[[], Mapping[str, str]]
 """Names what is wrong, each with why; empty: all is well."""
 
 
 def make_app(
-    hooks: HookEndpoint, *, alive: Health, ready: Health, exposition: Callable[[], bytes], run: Run, access: Access
+    hooks: HookEndpoint,
+    *,
+    alive: Health,
+    ready: Health,
+    exposition: Callable[[], bytes],
+    run: Run,
+    reload: Reload,
+    access: Access,
 ) -> Door:
     """
     Build the app.
@@ -31,6 +41,7 @@ def make_app(
         ready: What keeps it from doing its work now.
         exposition: The metrics, Prometheus text format.
         run: Does what a person asks.
+        reload: Reads the rules again, and gives what came of it; raises ConfigError, and changes nothing then.
         access: What lets in whom.
     """
     app = FastAPI(title="statusbridge", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
@@ -46,6 +57,10 @@ def make_app(
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
         return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.post("/-/reload", include_in_schema=False)
+    def reload_rules() -> Response:
+        return JSONResponse(asdict(reload()))
 
     add_commands(app, run)
     tell_problems(app)
