@@ -78,6 +78,17 @@ def test_a_held_open_whose_signals_clear_is_dismissed(make: Make) -> None:
     assert rig.codes == ["held", "cleared_unpublished"]
 
 
+def test_a_held_open_does_not_go_out_while_all_is_clear(make: Make) -> None:
+    rig = make(rule(quiet="10m"))
+    theirs = rig.page.person_opens("Ours to handle")
+    rig.fires().passes("5m").clears().passes("1m")
+    rig.page.person_resolves(theirs)
+    assert rig.passes("5m").page.sent == []
+    rig.fires().passes("90s")
+    assert rig.page.names == ["Ours to handle", "Checkout problems"]
+    assert rig.codes == ["held"]
+
+
 def test_a_held_open_goes_on_after_a_restart(make: Make) -> None:
     before = make()
     theirs = before.page.person_opens("Ours to handle")
