@@ -404,9 +404,10 @@ EVERY_KIND = frozenset(ActionKind)
 
 LONGEST_PAUSE = timedelta(minutes=30)
 """
-No action is put off, and no lease given, for longer: a time that lies farther ahead was reckoned by a clock that has
-been set back since, and is not waited for.
+Nothing that no brake keeps waiting is put off for longer, and no lease is given for longer: a time that lies farther
+ahead was reckoned by a clock that has been set back since, and is not waited for.
 """
+UNBRAKED = frozenset(kind for kind in ActionKind if kind.of_window or kind is ActionKind.RESOLVE_INCIDENT)
 
 
 class Outbox(Protocol):

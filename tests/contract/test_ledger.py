@@ -726,12 +726,13 @@ class TestOutbox:
 
     def test_what_a_clock_that_was_set_back_put_off_is_not_waited_for(self, ledger: AnyLedger) -> None:
         hour = timedelta(hours=1)
-        waits = action(not_before=NOW + 2 * SECOND)
-        commit(ledger, episodes=[episode()], actions=[waits])
+        starts = action(kind=ActionKind.START_MAINTENANCE, not_before=NOW + 2 * SECOND)
+        braked = action("rule@page#2", not_before=NOW + hour)
+        commit(ledger, episodes=[episode(), episode(2)], actions=[starts, braked])
         assert ledger.claim(NOW, LEASE, ["page"]) is None
-        assert ledger.claim(NOW - hour, LEASE, ["page"]) == waits
+        assert ledger.claim(NOW - hour, LEASE, ["page"]) == starts
         assert ledger.claim(NOW - hour, LEASE, ["page"]) is None  # its lease counts
-        assert ledger.claim(NOW - 2 * hour, LEASE, ["page"]) == waits
+        assert ledger.claim(NOW - 2 * hour, LEASE, ["page"]) == starts
 
     def test_sending_keeps_the_lease_and_any_other_change_ends_it(self, ledger: AnyLedger) -> None:
         commit(ledger, actions=[action("a")])

@@ -17,8 +17,9 @@ from worker.core.model import PAUSE, Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
 from worker.ledger.tables import ACTION, ATTEMPT, FLAG
-from worker.ports import EVERY_KIND, LONGEST_PAUSE
+from worker.ports import EVERY_KIND, LONGEST_PAUSE, UNBRAKED
 
+_UNBRAKED = sorted(kind.value for kind in UNBRAKED)
 _IN_FLIGHT = [state.value for state in (ActionState.UNKNOWN, ActionState.SENDING)]
 _CREATES = [kind.value for kind in ActionKind if kind.creates]
 
@@ -132,18 +133,16 @@ def _first_and_workable() -> ColumnElement[bool]:
     return and_(ACTION.c.settled.is_(False), ACTION.c.workable.is_(True), ~blocked)
 
 
-def _past(time: ColumnElement[datetime]) -> ColumnElement[bool]:
-    """Whether a time has come, or cannot be believed."""
-    return or_(time <= _NOW, time > _MOST)
-
-
 # Every thread that delivers asks this over and over; to put it together takes longer than to run it.
 _NOW, _MOST = (bindparam(name, type_=ACTION.c.not_before.type) for name in ("at_now", "at_most"))
 _CLAIM = (
     select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
     .where(_first_and_workable(), ACTION.c.page.in_(bindparam("these_pages", expanding=True)))
     .where(~exists().where(_pauses(ACTION.c.page)))
-    .where(_past(ACTION.c.not_before), or_(ACTION.c.lease_until.is_(None), _past(ACTION.c.lease_until)))
+    .where(
+        or_(ACTION.c.not_before <= _NOW, and_(ACTION.c.not_before > _MOST, ACTION.c.kind.in_(_UNBRAKED))),
+        or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= _NOW, ACTION.c.lease_until > _MOST),
+    )
     .order_by(ACTION.c.urgency, ACTION.c.created_at, ACTION.c.aggregate, ACTION.c.seq)
     .limit(1)
     .with_for_update(skip_locked=True)  # SQLite has no such words: there one connection alone claims

@@ -31,6 +31,7 @@ from worker.errors import Conflict, Overloaded
 from worker.ports import (
     EVERY_KIND,
     LONGEST_PAUSE,
+    UNBRAKED,
     Commit,
     Entry,
     Recorded,
@@ -283,8 +284,9 @@ class MemoryLedger(Questions):
         return [action for action in heads if action.workable]
 
     def _free(self, action: Action, now: datetime) -> bool:
-        times = (action.not_before, self._leases.get(action.id, now))
-        return all(not now < at <= now + LONGEST_PAUSE for at in times)
+        doubtful = now + LONGEST_PAUSE
+        due = action.not_before <= now or (action.not_before > doubtful and action.kind in UNBRAKED)
+        return due and not now < self._leases.get(action.id, now) <= doubtful
 
     def _free_at(self, action: Action) -> datetime:
         return max(action.not_before, self._leases.get(action.id, action.not_before))
