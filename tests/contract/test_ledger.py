@@ -50,6 +50,7 @@ from worker.core.model import (
     Status,
     WindowPhase,
     WindowStatus,
+    Word,
 )
 from worker.errors import Conflict, LedgerUnavailable, Overloaded
 from worker.ports import (
@@ -539,6 +540,7 @@ class TestWindows:
             known=WindowStatus.SCHEDULED,
             known_times=(NOW, NOW + MINUTE),
             missed_start=True,
+            given={"start": Word(text=HOSTILE, notify=True), "cancel": Word()},
             reminded=2,
             extended=1,
             ended_at=NOW,

@@ -173,6 +173,11 @@ class TestEpisodes:
         left = {each.id for each in [*windows, unsettled] if ledger.window(each.id)}
         assert left == {unsettled.id, *(f"page/db@{phase}" for phase in WindowPhase if phase.live)}
 
+    def test_a_window_that_was_called_off_is_known_until_its_time_is_past(self, ledger: Ledger) -> None:
+        called_off = window(phase=WindowPhase.CANCELLED, ended_at=NOW, starts_at=NOW + 60 * DAY, ends_at=NOW + 61 * DAY)
+        commit(ledger, windows=[called_off])
+        assert pruned(ledger, ended_before=NOW + 59 * DAY) == 0
+
     def test_a_window_is_kept_while_it_mutes(self, ledger: Ledger) -> None:
         commit(ledger, windows=[window(phase=WindowPhase.COMPLETE, grace=90 * DAY)])
         assert pruned(ledger, ended_before=NOW + 30 * DAY) == 0

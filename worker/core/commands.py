@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from annotated_types import Len
+from pydantic import AwareDatetime, StringConstraints, TypeAdapter, ValidationError
 
 from worker.errors import ConfigError, Problem
 
@@ -20,6 +21,8 @@ By = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_l
 """Who asks, as the history shall name them."""
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096)]
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _STRICT = {"extra": "forbid"}
 
@@ -103,7 +106,73 @@ class Adopt:
     subject: Id
 
 
-Command = Pause | Resume | Approve | Dismiss | Retry | Adopt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleWindow:
+    """
+    Schedule a maintenance window that no entry of the rules plans.
+
+    Args:
+        text: The announcement; "": it appears when it starts.
+        notify: Whether the first post mails the subscribers.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    by: By
+    page: Id
+    components: Annotated[tuple[Id, ...], Len(1, 1000)]
+    title: Title
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+    text: Text = ""
+    start_text: Text = ""
+    complete_text: Text = ""
+    notify: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartWindow:
+    """
+    Start a maintenance window now.
+
+    Args:
+        window: Its id.
+        text: Said instead of what the plan says; "": as planned.
+        notify: Whether that mails the subscribers; None: as planned.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    by: By
+    window: Id
+    text: Text = ""
+    notify: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompleteWindow(StartWindow):
+    """Complete a maintenance window now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelWindow(StartWindow):
+    """Call a maintenance window off before it starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendWindow(StartWindow):
+    """
+    Let a maintenance window end later.
+
+    Args:
+        ends_at: Later than it would end now.
+    """
+
+    ends_at: AwareDatetime
+
+
+WindowOrder = StartWindow | CompleteWindow | CancelWindow | ExtendWindow
+Command = Pause | Resume | Approve | Dismiss | Retry | Adopt | ScheduleWindow | WindowOrder
 
 COMMANDS: Mapping[str, type[Command]] = {
     "pause": Pause,
@@ -112,6 +181,11 @@ COMMANDS: Mapping[str, type[Command]] = {
     "dismiss": Dismiss,
     "retry": Retry,
     "adopt": Adopt,
+    "maintenance/schedule": ScheduleWindow,
+    "maintenance/start": StartWindow,
+    "maintenance/complete": CompleteWindow,
+    "maintenance/extend": ExtendWindow,
+    "maintenance/cancel": CancelWindow,
 }
 """What a command is called, on the command line and in an address, to its form."""
 
@@ -128,6 +202,11 @@ class Done:
 
     said: tuple[str, ...]
     sending: tuple[str, ...] = ()
+
+
+def verb(command: Command) -> str:
+    """Say what a command is called, in words: "maintenance start"."""
+    return next(name for name, form in COMMANDS.items() if form is type(command)).replace("/", " ")
 
 
 def read(name: str, data: Mapping[str, Any]) -> Command:

@@ -13,7 +13,7 @@ from typing import Any
 
 from worker.core.actions import MOST_SENDS, Working
 from worker.core.approval import approval_hash, to_be_approved
-from worker.core.commands import Adopt, Approve, Dismiss, Retry
+from worker.core.commands import Adopt, Approve, Dismiss, Retry, WindowOrder, verb
 from worker.core.model import (
     Action,
     ActionKind,
@@ -30,7 +30,7 @@ from worker.core.model import (
 from worker.errors import CommandRefused, NotFound
 
 Order = Approve | Dismiss | Retry | Adopt
-"""A command about one episode or window."""
+"""A command about an episode or a window."""
 
 _WAITS_FOR_A_PERSON = (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
 _UNDER_WAY = (ActionState.SENDING, ActionState.UNKNOWN)
@@ -49,13 +49,13 @@ class Asked:
         shown: For ``Adopt``: what the page shows of the object now; None: it has none of this id.
     """
 
-    order: Order
+    order: Order | WindowOrder
     shown: RemoteIncident | None = None
 
     @property
     def cause(self) -> str:
         """Who asked for what, for the history."""
-        return f"{self.order.by} ({type(self.order).__name__.lower()})"
+        return f"{self.order.by} ({verb(self.order)})"
 
 
 def heed(draft: Working[Any], asked: Asked) -> None:
@@ -220,7 +220,7 @@ def _adopt(draft: Working[Any], asked: Asked) -> None:
             draft.put(_again(replace(action, not_before=draft.now, reason=f"given back by {asked.order.by}")))
 
 
-_HEED: Mapping[type[Order], Callable[[Working[Any], Asked], None]] = {
+_HEED: Mapping[type[Order | WindowOrder], Callable[[Working[Any], Asked], None]] = {
     Approve: _approve,
     Dismiss: _dismiss,
     Retry: _retry,

@@ -106,6 +106,7 @@ class Origin(StrEnum):
 
     ENTRY = "entry"  # of ``maintenance:``
     RULE = "rule"  # and the signals that it matches
+    COMMAND = "command"  # a person has scheduled it
 
 
 class Post(StrEnum):
@@ -605,6 +606,20 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """
+    What a person wants said.
+
+    Args:
+        text: As it is to be posted; "": as planned.
+        notify: Whether it mails the subscribers; None: as planned.
+    """
+
+    text: str = ""
+    notify: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
     """
     One occurrence of a maintenance window on one page.
@@ -625,6 +640,7 @@ class Window:
         known: What the page is known to say of it; None while the page does not have it.
         known_times: Start and end as the page has them; () while the page does not have it.
         owed: Which text about new times is still to be said; None: all is said.
+        given: What people want said, by post, in place of what the plan says.
         withdrawn: It was cancelled because its entry was gone; should that come back, so does the window.
         missed_start: Nobody was there at the start, and it is not to be said any more.
         reminded: How many of its reminders are said or past, the earliest first.
@@ -664,6 +680,7 @@ class Window:
     known: WindowStatus | None = None
     known_times: tuple[datetime, ...] = ()
     owed: Post | None = None
+    given: Mapping[str, Word] = field(default_factory=dict)
     withdrawn: bool = False
     missed_start: bool = False
     reminded: int = 0

@@ -175,7 +175,11 @@ class RuleBook:
             return replace(context, gone=True)
         return replace(context, plan=rule.plan, rule=rule, gone=True)
 
-    _FOLLOWS: ClassVar = {Origin.ENTRY: _follows_entry, Origin.RULE: _follows_rule}
+    def _follows_order(self, context: WindowContext, window: Window, revision: Revision) -> WindowContext:
+        followed = self._follows_entry(context, window, revision)
+        return replace(followed, gone=followed.plan is None)
+
+    _FOLLOWS: ClassVar = {Origin.ENTRY: _follows_entry, Origin.RULE: _follows_rule, Origin.COMMAND: _follows_order}
 
     def context(
         self,

@@ -8,9 +8,9 @@ words of its texts. This file may not know phases, nor what follows from a time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
 from worker.core.actions import Working
 from worker.core.interventions import Asked
@@ -92,6 +92,21 @@ class WindowVerdict:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AsWritten:
+    """A text that a person wrote for this window; a ``ruleset.Template`` without words."""
+
+    text: str
+
+    def render(self, words: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Give it as it is."""
+        return self.text
+
+    def likeness(self, text: str) -> int | None:
+        """See ``ruleset.Template``."""
+        return len(text) if text == self.text else None
+
+
 class WindowDraft(Working[Window]):
     """
     A mutable copy of a window for the length of one decision.
@@ -163,6 +178,19 @@ class WindowDraft(Working[Window]):
         """Whether nobody need be told the new times any more."""
         as_they_are = (action.content.starts_at, action.content.ends_at) == (self.window.starts_at, self.window.ends_at)
         return action.post is Post.START or (bool(action.content.message) and as_they_are)
+
+    @overload
+    def meant(self, post: Post, planned: Said) -> Said: ...
+    @overload
+    def meant(self, post: Post | None, planned: Said | None) -> Said | None: ...
+    def meant(self, post: Post | None, planned: Said | None) -> Said | None:
+        """Give what is to be said: what a person wants, else what is planned; None where neither says anything."""
+        word = self.window.given.get(post) if post is not None else None
+        if word is None or (planned is None and not word.text):
+            return planned
+        said = planned or Said(text=AsWritten(word.text), notify=False)
+        text = AsWritten(word.text) if word.text else said.text
+        return replace(said, text=text, notify=said.notify if word.notify is None else word.notify)
 
     def says(self, said: Said, due: datetime, **more: Any) -> Content:
         """Make a post of a text; what comes much later than it was *due* mails nobody."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.core import event_windows
-from worker.core.interventions import Asked, heed
+from worker.core import event_windows, window_orders
+from worker.core.interventions import Asked
 from worker.core.matching import fits
 from worker.core.membership import Heard, joined
 from worker.core.model import (
@@ -71,7 +71,7 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
         draft.settle(stimulus)
     elif isinstance(stimulus, Asked):
         draft.cause = stimulus.cause
-        heed(draft, stimulus)
+        window_orders.heed(draft, stimulus)
     elif isinstance(stimulus, Planned):
         draft.cause = "the rules"
         _follow(draft, stimulus)
@@ -297,7 +297,7 @@ def _start(draft: WindowDraft) -> None:
         _create(draft, Post.START, plan.start, WindowStatus.IN_PROGRESS, _start_due(window))
     elif window.known is WindowStatus.SCHEDULED and plan.driver is Driver.WORKER:
         content = draft.says(
-            plan.start,
+            draft.meant(Post.START, plan.start),
             _start_due(window),
             components=dict.fromkeys(window.components, ComponentStatus.UNDER_MAINTENANCE),
             window_status=WindowStatus.IN_PROGRESS,
@@ -310,7 +310,7 @@ def _start(draft: WindowDraft) -> None:
 def _create(draft: WindowDraft, post: Post, said: Said, status: WindowStatus, due: datetime) -> None:
     window = draft.window
     content = draft.says(
-        said,
+        draft.meant(post, said),
         due,
         title=draft.plan.title.render(draft.words()),
         components=dict.fromkeys(window.components, ComponentStatus.UNDER_MAINTENANCE),
@@ -362,6 +362,7 @@ def _end(draft: WindowDraft, post: Post, said: Said | None, otherwise: str) -> N
     automate = draft.context.plan is not None and draft.plan.driver is Driver.PROVIDER
     end: dict[str, Any] = {"window_status": WindowStatus.COMPLETE, "automate": automate}
     due = window.ended_at or window.ends_at
+    said = draft.meant(post, said)
     try:
         content = draft.says(said, due, **end) if said else Content(message=otherwise, **end)
     except EvaluationFailed as failed:
@@ -380,7 +381,7 @@ def _keep_times(draft: WindowDraft) -> None:
         content = Content(title=draft.plan.title.render(draft.words()), **times)
         _once(draft, ActionKind.RESCHEDULE_MAINTENANCE, Post.RESCHEDULE, content)
     owed, overrun = draft.window.owed, draft.plan.overrun
-    said = overrun.said if owed is Post.EXTEND and overrun else draft.plan.reschedule
+    said = draft.meant(owed, overrun.said if owed is Post.EXTEND and overrun else draft.plan.reschedule)
     if owed and said and draft.window.known_times == tuple(times.values()):
         _once(draft, ActionKind.UPDATE_MAINTENANCE, owed, draft.says(said, draft.now, **times))
 

@@ -11,7 +11,19 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Table, Text, bindparam, delete, exists, select, type_coerce
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    select,
+    type_coerce,
+)
 
 from worker.ledger.columns import Name
 from worker.ledger.database import Part
@@ -33,7 +45,9 @@ class Retention(Part):
     ) -> int:
         """See ``ports.Retention.prune``."""
         episodes = (EPISODE, EPISODE.c.ended_at < ended_before, EPISODE.c.phase.not_in(LIVE))
-        windows = (WINDOW, WINDOW.c.muted_until < ended_before, WINDOW.c.phase.in_(ENDED_WINDOWS))
+        # What was called off long before its time is known until then, or its entry would plan it again.
+        past = and_(WINDOW.c.muted_until < ended_before, WINDOW.c.ends_at < ended_before)
+        windows = (WINDOW, past, WINDOW.c.phase.in_(ENDED_WINDOWS))
 
         def work(connection: Connection) -> int:
             return _in_turn(

@@ -7,9 +7,24 @@ What makes no sense is refused with a sentence, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from worker.core.commands import Adopt, Command, Dismiss, Done, Pause, Resume
+from worker.core.by_hand import scheduled
+from worker.core.commands import (
+    Adopt,
+    Command,
+    Dismiss,
+    Done,
+    Pause,
+    Resume,
+    ScheduleWindow,
+    StartWindow,
+    WindowOrder,
+    verb,
+)
 from worker.core.interventions import Asked, Order
 from worker.core.model import PAUSE, ActionKind, Episode, Flag, Notice, RemoteIncident, Window
 from worker.core.rulebook import RuleBook
@@ -19,6 +34,7 @@ from worker.ports import (
     Clock,
     Commit,
     Committer,
+    Decision,
     Episodes,
     Footprints,
     Meter,
@@ -30,6 +46,7 @@ from worker.steps._deciding import decided
 
 EVERY_PAGE = "all pages"
 MOST_CONFLICTS = 20
+MOST_ALIKE = 100
 
 
 class Commands:
@@ -76,6 +93,8 @@ class Commands:
             return self._pause(command)
         if isinstance(command, Resume):
             return self._resume(command)
+        if isinstance(command, ScheduleWindow):
+            return self._schedule(command)
         return self._order(command)
 
     # -- whole pages
@@ -114,7 +133,31 @@ class Commands:
 
     # -- one episode or window
 
-    def _order(self, order: Order) -> Done:
+    def _schedule(self, command: ScheduleWindow) -> Done:
+        self._check_page(command.page)
+        known = self._book().rules.pages[command.page].components
+        for name in command.components:
+            if name not in known:
+                raise NotFound(f"page `{command.page}` has no component `{name[:60]}`{suggest(name, known, 'known')}")
+        for number in range(1, MOST_ALIKE):
+            now = self._clock()
+            window, revision = scheduled(command, number, now)
+            there = self._windows.window(window.id)
+            if there is not None and there.phase.live:
+                raise CommandRefused(f"{window.id} is {there.phase.value.replace('_', ' ')} already")
+            if there is None:
+                return self._plan(window, revision, f"{command.by} ({verb(command)})", now)
+        raise CommandRefused("the same window was called off again and again; change its title")
+
+    def _plan(self, window: Window, revision: Mapping[str, Mapping[str, Any]], cause: str, now: datetime) -> Done:
+        """Put it into the ledger, due: what the page is told of it follows at once, where a worker runs."""
+        text = f"planned for {window.starts_at.isoformat()} – {window.ends_at.isoformat()}"
+        planned = Decision(aggregate=window.id, at=now, cause=cause, text=text)
+        due = replace(window, wake_at=now)
+        self._committer.commit(Commit(now=now, windows=[due], decisions=[planned], revisions=revision))
+        return Done(said=(f"{window.id} {text}",))
+
+    def _order(self, order: Order | WindowOrder) -> Done:
         for _ in range(MOST_CONFLICTS):
             subject = self._subject(order)
             shown = self._shown(subject) if isinstance(order, Adopt) else None
@@ -128,13 +171,18 @@ class Commands:
             return Done(said=tuple(decision.text for decision in commit.decisions))
         raise Conflict(f"{order} met somebody who was faster {MOST_CONFLICTS} times; try again")
 
-    def _subject(self, order: Order) -> Episode | Window:
+    def _subject(self, order: Order | WindowOrder) -> Episode | Window:
         """Give what an order is about; an action that is settled already is told with what became of it."""
+        if isinstance(order, StartWindow):
+            window = self._windows.window(order.window)
+            if window is None:
+                raise NotFound(f"there is no window {order.window}; `statusbridge maintenance list` names them")
+            return window
         whole = order.subject if isinstance(order, Dismiss | Adopt) else ""
         subject = self._aggregate(whole) if whole else None
         if subject is not None:
             return subject
-        action_id = whole if whole else order.action  # type: ignore[union-attr]
+        action_id = order.subject if isinstance(order, Dismiss | Adopt) else order.action
         subject = self._aggregate(action_id.rpartition("/")[0])
         if subject is None:
             raise NotFound(f"there is nothing called {action_id}; `statusbridge history` names what there is")
