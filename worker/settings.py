@@ -37,6 +37,7 @@ class Settings:
         log_format: "console" or "json".
         log_level: "debug", "info", "warning" or "error".
         admin_token: Needed for everything but hooks and health once ``host`` is not loopback.
+        calendar_token: Opens ``/maintenance.ics`` alone, as ``?token=``; calendars send no headers.
     """
 
     rules: Path = Path("rules")
@@ -54,6 +55,7 @@ class Settings:
     log_format: str = "console"
     log_level: str = "info"
     admin_token: str = ""
+    calendar_token: str = ""
 
     def __repr__(self) -> str:
         return f"Settings(rules={self.rules}, host={self.host}, port={self.port})"
@@ -116,6 +118,9 @@ def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) ->
                 f"`{settings.host}` is reachable from outside; set {PREFIX}ADMIN_TOKEN first, or listen on 127.0.0.1",
             )
         )
+    if not problems and settings.calendar_token and settings.calendar_token == settings.admin_token:
+        told = "must not be the admin token: an address is kept by calendars, their servers and their logs"
+        problems.append(Problem(f"{PREFIX}CALENDAR_TOKEN", 0, 0, told))
     if problems:
         raise ConfigError(problems)
     return settings

@@ -275,7 +275,8 @@ async def no_hooks(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_every_route_and_every_answer_of_the_hooks_is_explained() -> None:
-    parts: Any = {"alive": dict, "ready": dict, "exposition": bytes, "run": None, "reload": None, "access": Access()}
+    parts: Any = {"alive": dict, "ready": dict, "exposition": bytes, "calendar": bytes, "run": None, "reload": None}
+    parts["access"] = Access()
     app = make_app(no_hooks, **parts)  # type: ignore[arg-type]
     text = (DOCS / "reference/http.md").read_text()
     routes = {route.path for route in app.rest.routes if hasattr(route, "path")} | {HOOKS + "{source}"}

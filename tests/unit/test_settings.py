@@ -60,6 +60,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "log_format": ("json", "json"),
     "log_level": ("debug", "debug"),
     "admin_token": (SECRET, SECRET),
+    "calendar_token": (SECRET, SECRET),
 }
 
 
@@ -131,6 +132,12 @@ def test_a_blank_token_is_no_token() -> None:
 
 def test_blanks_around_a_token_are_not_part_of_it() -> None:
     assert from_environment({}, {"STATUSBRIDGE_ADMIN_TOKEN": f" {SECRET}\n"}).admin_token == SECRET
+
+
+def test_the_token_in_an_address_is_never_that_of_the_admin() -> None:
+    (told,) = problems(admin_token=SECRET, calendar_token=SECRET)
+    assert "must not be the admin token" in str(told)
+    assert SECRET not in str(told)
 
 
 def test_no_secret_is_in_what_settings_show_of_themselves() -> None:

@@ -20,6 +20,7 @@ from worker.bootstrap.in_force import InForce, in_force
 from worker.bootstrap.reload import Reloader
 from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
 from worker.core.ruleset import RuleSet
+from worker.core.window_drafts import called
 from worker.errors import LedgerUnavailable, PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
 from worker.ports import Clock, Commit, Committer, Statement
@@ -33,6 +34,7 @@ from worker.steps.observe import Observe
 from worker.steps.react import React
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
+from worker.web.calendar import feed
 from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
 
@@ -41,6 +43,9 @@ _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Sever
 P = ParamSpec("P")
 T = TypeVar("T")
 DRAIN_S = 12.0
+ON_CALENDAR = timedelta(days=90)
+"""How long the calendar shows what is over."""
+
 PATIENCE_S = 1.0
 """How long to wait for a command that writes to the ledger just now."""
 
@@ -172,9 +177,14 @@ class Worker:
             alive=self.alive,
             ready=self.ready,
             exposition=meter.exposition,
+            calendar=lambda: self._calendar(clock()),
             run=self._commands.run,
             reload=self.reload,
-            access=Access(admin_token=self.settings.admin_token, run_token=self.run_token),
+            access=Access(
+                admin_token=self.settings.admin_token,
+                run_token=self.run_token,
+                calendar_token=self.settings.calendar_token,
+            ),
         )
 
     # -- what follows from what
@@ -349,6 +359,11 @@ class Worker:
             f"page {name}": directory.wrong for name, directory in self._force.directories.items() if directory.wrong
         }
         return {**wrong, **self._paused(), **({"worker": "draining"} if self._draining else {})}
+
+    def _calendar(self, now: datetime) -> bytes:
+        windows = self.ledger.windows(now - ON_CALENDAR)
+        contexts = [self._force.book.window_context(each, self.ledger.revision, lambda sources: ()) for each in windows]
+        return feed((each, called(each, context, now)) for each, context in zip(windows, contexts, strict=True))
 
     def _paused(self) -> Mapping[str, str]:
         try:

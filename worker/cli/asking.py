@@ -106,15 +106,15 @@ def _worker(settings: Settings, file: Path | None) -> Left | None:
 
 
 def _through(worker: Left, name: str, command: Command) -> Done:
-    from dataclasses import asdict
-
     import httpx
+
+    from worker.core.commands import plain
 
     headers = {"authorization": f"Bearer {worker.token}"}
     try:
         # No proxy of the environment: the token is for the worker alone.
         with httpx.Client(timeout=TIMEOUT_S, trust_env=False, headers=headers) as client:
-            reply = client.post(f"{worker.url}/api/v1/{name}", json=asdict(command))
+            reply = client.post(f"{worker.url}/api/v1/{name}", json=plain(name, command))
     except httpx.ConnectError:
         raise LedgerUnavailable(
             f"nobody answers at {worker.url}: the worker that holds the ledger is about to end; nothing was done"

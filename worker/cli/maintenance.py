@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli import windows
 from worker.cli.console import document, remark, table
 from worker.cli.options import JsonOption, RulesOption, settings_of
 from worker.errors import ConfigError
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     Row = tuple[WindowEntry, Occurrence, str]
     """An occurrence, and what is to be minded about it."""
 
-maintenance = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Maintenance windows as code.")
+maintenance = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Maintenance windows: those of the rules, and by hand."
+)
 
 
 @maintenance.command()
@@ -113,3 +116,14 @@ def _as_data(plan: WindowEntry, one: Occurrence, note: str) -> dict[str, Any]:
         "components": plan.components,
         "note": note,
     }
+
+
+for _name, _command in (
+    ("list", windows.listed),
+    ("schedule", windows.schedule),
+    ("start", windows.start),
+    ("complete", windows.complete),
+    ("extend", windows.extend),
+    ("cancel", windows.cancel),
+):
+    maintenance.command(_name)(_command)

@@ -19,7 +19,7 @@ HASH = 12
 
 def label(line: HistoryLine) -> str:
     """Name the episode as people do: ``checkout-outage#3``; a window by its id."""
-    return f"{line.rule_id}#{line.number}" if line.rule_id else line.episode
+    return f"{line.rule_id}#{line.number}" if line.rule_id and line.number else line.episode
 
 
 def footing(shown: int, limit: int) -> str:

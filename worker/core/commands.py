@@ -227,6 +227,12 @@ def read(name: str, data: Mapping[str, Any]) -> Command:
         raise ConfigError([Problem(".".join(map(str, f["loc"])), 0, 0, f["msg"]) for f in faults]) from None
 
 
+def plain(name: str, command: Command) -> dict[str, Any]:
+    """Give a command as data that JSON knows, and ``read`` makes it of."""
+    data: dict[str, Any] = _form(name).dump_python(command, mode="json")
+    return data
+
+
 @cache
 def _form(name: str) -> TypeAdapter[Command]:
     return TypeAdapter(COMMANDS[name])

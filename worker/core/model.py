@@ -646,6 +646,7 @@ class Window:
         reminded: How many of its reminders are said or past, the earliest first.
         extended: How often its end was put off because the work was not done.
         overran: The team was told that it takes longer than it may be extended.
+        begun_at: When a person let it begin before its time.
         ended_at: When it was decided that it is over.
         posted_at: When the last post was made, as far as we know.
         remote_id: The page's object; "" while there is none.
@@ -686,6 +687,7 @@ class Window:
     reminded: int = 0
     extended: int = 0
     overran: bool = False
+    begun_at: datetime | None = None
     ended_at: datetime | None = None
     posted_at: datetime | None = None
     remote_id: str = ""

@@ -31,6 +31,7 @@ from worker.core.model import (
 )
 from worker.core.ruleset import Impact, Rule, Said, WindowPlan
 from worker.core.words import Standing, own_words
+from worker.errors import EvaluationFailed
 
 SILENT_AFTER = timedelta(minutes=15)
 """What is said so much later than it was due mails nobody."""
@@ -105,6 +106,16 @@ class AsWritten:
     def likeness(self, text: str) -> int | None:
         """See ``ruleset.Template``."""
         return len(text) if text == self.text else None
+
+
+def called(window: Window, context: WindowContext, now: datetime) -> str:
+    """Say what the public calls a window: as the page does, else as its plan will; where that fails, the plan's id."""
+    if window.known_name or context.plan is None:
+        return window.known_name or window.plan_id
+    try:
+        return context.plan.title.render(WindowDraft(window, context, now).words())
+    except EvaluationFailed:
+        return window.plan_id
 
 
 class WindowDraft(Working[Window]):

@@ -46,7 +46,7 @@ def _start(draft: WindowDraft, order: WindowOrder) -> None:
     _say(draft, Post.START, order)
     if window.known is None:
         draft.set(starts_at=draft.now)  # nobody has been told another time
-    draft.set(phase=WindowPhase.IN_PROGRESS)
+    draft.set(phase=WindowPhase.IN_PROGRESS, begun_at=draft.now)
     draft.say("in progress, before its time")
 
 

@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from worker.web.api import PREFIX as API
 from worker.web.api import Run, add_commands
+from worker.web.calendar import MEDIA_TYPE
+from worker.web.calendar import PATH as CALENDAR
 from worker.web.guard import Access, Guard
 from worker.web.hooks import PREFIX, HookEndpoint
 from worker.web.problems import tell_problems
@@ -29,6 +31,7 @@ def make_app(
     alive: Health,
     ready: Health,
     exposition: Callable[[], bytes],
+    calendar: Callable[[], bytes],
     run: Run,
     reload: Reload,
     access: Access,
@@ -40,6 +43,7 @@ def make_app(
         alive: What would be mended by a restart.
         ready: What keeps it from doing its work now.
         exposition: The metrics, Prometheus text format.
+        calendar: The maintenance windows, in the form of iCalendar.
         run: Does what a person asks.
         reload: Reads the rules again, and gives what came of it; raises ConfigError, and changes nothing then.
         access: What lets in whom.
@@ -61,6 +65,10 @@ def make_app(
     @app.post("/-/reload", include_in_schema=False)
     def reload_rules() -> Response:
         return JSONResponse(asdict(reload()))
+
+    @app.get(CALENDAR, include_in_schema=False)
+    def maintenance() -> Response:
+        return Response(calendar(), media_type=MEDIA_TYPE, headers={"cache-control": "private"})
 
     add_commands(app, run)
     tell_problems(app)

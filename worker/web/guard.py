@@ -10,10 +10,11 @@ import hmac
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from worker.web.calendar import PATH as CALENDAR
 from worker.web.problems import problem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/hooks"})
@@ -28,11 +29,13 @@ class Access:
 
     Args:
         admin_token: Asked for everything but hooks and health; "": reading is free.
+        calendar_token: Opens the calendar alone, in its address; calendars send no headers. "": none.
         run_token: Does what the admin token does; the worker leaves it to commands on its own machine. "": none.
     """
 
     admin_token: str = ""
     run_token: str = ""
+    calendar_token: str = ""
 
     def __repr__(self) -> str:
         return "Access()"
@@ -61,7 +64,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        refusal = self._misled(scope["method"], headers) or self._stranger(scope["method"], headers)
+        refusal = self._misled(scope["method"], headers)
+        if refusal is None and not self._of_a_calendar(scope):
+            refusal = self._stranger(scope["method"], headers)
         await (refusal or self._app)(scope, receive, send)
 
     def _misled(self, method: str, headers: Mapping[bytes, bytes]) -> ASGIApp | None:
@@ -70,6 +75,13 @@ class Guard:
         if method not in READS and _from_elsewhere(headers):
             return problem(403, "foreign_origin", "a page of another site may not ask this")
         return None
+
+    def _of_a_calendar(self, scope: Scope) -> bool:
+        token = self._access.calendar_token
+        if not token or scope["path"] != CALENDAR or scope["method"] not in READS:
+            return False
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
+        return hmac.compare_digest(given[-1].encode(), token.encode())
 
     def _stranger(self, method: str, headers: Mapping[bytes, bytes]) -> ASGIApp | None:
         if method in READS and not self._access.admin_token:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -173,6 +174,33 @@ def test_a_pause_goes_through_the_worker_and_is_seen_everywhere(live: Live, ther
     finally:
         assert there("resume").out == "all pages are written to again\n"
     assert httpx.get(f"{live.url}/readyz", trust_env=False).status_code == 200
+
+
+def test_a_window_by_hand_goes_through_the_worker_and_reaches_the_page(live: Live, there: Desk) -> None:
+    said = there(
+        *("maintenance", "schedule", "--page", "main", "--components", "europe", "--title", "Switch replaced"),
+        *("--starts", "now", "--for", "1h", "--text", "We replace a switch."),
+    )
+    assert said.code == 0, said.err
+    window = said.out.split()[0]
+    shelf = live.page.state.maintenances.shelf
+
+    def statuses() -> list[str]:
+        return [update.status for shown in shelf.all() for update in shown.updates]
+
+    _until(lambda: statuses() == ["maintenance_in_progress"])
+    (shown,) = shelf.all()
+    ends_at = shown.end_at
+    extended = there("maintenance", "extend", window, "15m")
+    assert extended.code == 0, extended.err
+    _until(lambda: shelf.all()[0].end_at == ends_at + timedelta(minutes=15))
+    completed = there("maintenance", "complete", window, "--text", "It works.")
+    assert completed.code == 0, completed.err
+    _until(lambda: statuses()[-1] == "maintenance_complete")
+    (listed,) = there("maintenance", "list", "--json").data["windows"]
+    assert (listed["phase"], listed["title"]) == ("complete", "Switch replaced")
+    calendar = httpx.get(f"{live.url}/maintenance.ics", trust_env=False)
+    assert "SUMMARY:Switch replaced" in calendar.text
 
 
 def test_what_the_worker_refuses_is_told_as_here(live: Live, there: Desk) -> None:

@@ -16,6 +16,7 @@ import httpx
 
 from worker.bootstrap.reload import Reloaded
 from worker.core.commands import Command, Done
+from worker.core.model import Window
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import LedgerUnavailable
 from worker.ports import Entry, Inbox, Recorded
@@ -24,6 +25,7 @@ from worker.sources import SOURCES
 from worker.steps.intake import Endpoint, Intake
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
+from worker.web.calendar import feed
 from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
 from worker.web.server import Server
@@ -32,6 +34,7 @@ NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 TOKEN = "canary-of-the-sender-77aa"
 ADMIN = "canary-of-the-admin-88bb"
 RUN = "canary-of-the-run-file-99cc"
+CALENDAR = "canary-of-the-calendar-11dd"
 LIMIT = 2000
 Made = TypeVar("Made")
 
@@ -77,6 +80,7 @@ class Site:
     reload: Callable[[], Any] = lambda: Reloaded(hash="f" * 64, changed=True, said="new rule search")
     wrong: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    windows: list[tuple[Window, str]] = field(default_factory=list)
     rings: int = 0
 
     def __post_init__(self) -> None:
@@ -92,9 +96,10 @@ class Site:
             alive=lambda: self.wrong,
             ready=lambda: self.missing,
             exposition=self.meter.exposition,
+            calendar=lambda: feed(self.windows),
             run=lambda command: self.run(command),
             reload=lambda: self.reload(),
-            access=Access(admin_token=self.admin, run_token=RUN),
+            access=Access(admin_token=self.admin, run_token=RUN, calendar_token=CALENDAR),
         )
 
     def ring(self) -> None:
