@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from starlette.types import Receive, Scope, Send
 
 from worker import telemetry
@@ -409,3 +410,21 @@ def test_decisions_are_numbered_dated_by_order_and_short() -> None:
         assert lines[0].startswith(f"# {int(record.name[:4])}. ")
         assert lines[2].startswith("Status: ")
         assert len(lines) <= 60
+
+
+# -- hooks for repositories of rules
+
+
+def test_every_hook_for_pre_commit_calls_a_command_that_there_is() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert {hook["id"] for hook in hooks} == {"statusbridge-check", "statusbridge-test"}
+    for hook in hooks:
+        program, *words = hook["entry"].split()
+        name, known = called(words)
+        assert program == "statusbridge"
+        assert known
+        assert {word for word in words if word.startswith("-")} <= known
+        assert hook["args"] == ["rules"]
+        assert hook["pass_filenames"] is False
+        assert f"`{name}`" in (DOCS / "reference/cli.md").read_text()
+        assert hook["id"] in (DOCS / "how-to/rules-in-ci.md").read_text()

@@ -21,6 +21,7 @@ from worker.cli.maintenance import maintenance
 from worker.cli.notices import notices
 from worker.cli.pages import pages
 from worker.cli.pause import pause, resume
+from worker.cli.plan import plan
 from worker.cli.run import run
 from worker.cli.sandbox import sandbox
 from worker.cli.schema import schema
@@ -34,6 +35,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "check": check,
     "test": rule_tests,
     "explain": explain,
+    "plan": plan,
     "pages": pages,
     "send": send,
     "status": status,

@@ -9,6 +9,7 @@ import typer
 
 from worker.cli.console import answer, document, remark, table, utc
 from worker.cli.failures import NO
+from worker.cli.recordings import PROOF
 
 if TYPE_CHECKING:
     from worker.ports import Heard, InboundStory
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 EXCERPT = 2000
 """Characters of a body that people see; programs get all of it."""
 
-_PROOF = re.compile(r"signature|token|secret|key|auth|cookie")
-"""Names of headers that may prove a sender, and so let whoever reads them send the same again."""
 _NAME = re.compile(r"inbound[/ ](\d{1,18})")
 
 
@@ -71,7 +70,7 @@ def _row(heard: Heard) -> tuple[str, str]:
 
 
 def _headers(story: InboundStory) -> dict[str, str]:
-    return {name: "(hidden)" if _PROOF.search(name) else value for name, value in story.inbound.headers.items()}
+    return {name: "(hidden)" if PROOF.search(name) else value for name, value in story.inbound.headers.items()}
 
 
 def _text(story: InboundStory) -> str:

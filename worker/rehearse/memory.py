@@ -69,6 +69,16 @@ class MemoryLedger(Questions):
         with self._lock:
             return list(islice(self._pending.values(), limit))
 
+    def forget_bodies(self) -> None:
+        """Let go of the bodies that were reacted to: nobody here asks for them again, and they are most of it."""
+        with self._lock:
+            newest = len(self._inbounds)
+            for seq in range(self._forgotten + 1, newest + 1):
+                if seq in self._inbounds and seq not in self._pending:
+                    kept = self._inbounds[seq]
+                    kept.inbound = replace(kept.inbound, body=b"")
+            self._forgotten = newest
+
     # -- commits
 
     def commit(self, commit: Commit) -> None:

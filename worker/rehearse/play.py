@@ -30,7 +30,7 @@ WAITING = (ActionState.AWAITING_APPROVAL, ActionState.HELD, ActionState.PARKED)
 
 PERSON = "a person"
 
-_FAULTS = ("inbound_parked", "evaluation_failed", "internal_fault")
+FAULTS = ("inbound_parked", "evaluation_failed", "internal_fault")
 """Notices of what is wrong with a rule or a body: a test that hides one proves nothing."""
 
 
@@ -97,7 +97,7 @@ class Played:
     @property
     def faults(self) -> list[Notice]:
         """Notices of what is wrong with a body or a rule."""
-        return [notice for _, notice in self.notices if notice.code in _FAULTS]
+        return [notice for _, notice in self.notices if notice.code in FAULTS]
 
 
 def sayings(stage: Stage) -> list[Saying]:

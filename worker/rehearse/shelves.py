@@ -55,6 +55,7 @@ class Shelves:
         self._lock = threading.RLock()
         self._inbounds: dict[int, Kept] = {}
         self._pending: dict[int, Inbound] = {}
+        self._forgotten = 0
         self._deliveries: dict[tuple[str, str], int] = {}
         self._signals: dict[SignalId, Signal] = {}
         self._episodes: dict[str, Episode] = {}

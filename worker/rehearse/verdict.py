@@ -11,12 +11,10 @@ from typing import Any
 
 from worker.core.model import ActionKind
 from worker.core.spec.scalars import format_duration
+from worker.rehearse.aligning import aligned
 from worker.rehearse.play import Played, Saying
 from worker.rehearse.reading import Wanted
 from worker.rehearse.spec import ContainsSpec, ExpectSpec
-
-GAP = 2.5
-"""What a missing or an unexpected action costs, where one that differs in a field costs 1 for each."""
 
 CREATES = (ActionKind.OPEN_INCIDENT, ActionKind.BACKFILL_INCIDENT)
 
@@ -164,45 +162,8 @@ def _totals(wanted: Any, said: Sequence[Saying]) -> list[Deviation]:
 
 def _aligned(wanted: Sequence[Wanted], said: Sequence[Saying], judge: _Judge) -> list[Row]:
     """Pair them in order, so that as little as possible is missing, unexpected, or different."""
-    said = _in_order_of(wanted, said, judge)
-    if len(said) == len(wanted) and all(_pair(*both, judge) == [] for both in zip(wanted, said, strict=True)):
-        return [Row(wanted=want, saying=saying) for want, saying in zip(wanted, said, strict=True)]
-    pairs = [[_pair(want, saying, judge) for saying in said] for want in wanted]
-    best = _costs(pairs, len(wanted), len(said))
-    rows: list[Row] = []
-    i, j = 0, 0
-    while i < len(wanted) or j < len(said):
-        paired = pairs[i][j] if i < len(wanted) and j < len(said) else None
-        if paired is not None and best[i][j] == best[i + 1][j + 1] + _cost(paired):
-            rows.append(Row(wanted=wanted[i], saying=said[j], deviations=paired))
-            i, j = i + 1, j + 1
-        elif i < len(wanted) and best[i][j] == best[i + 1][j] + GAP:
-            rows.append(Row(wanted=wanted[i], saying=None))
-            i += 1
-        else:
-            rows.append(Row(wanted=None, saying=said[j]))
-            j += 1
-    return rows
-
-
-def _costs(pairs: Sequence[Sequence[Sequence[Deviation] | None]], wanted: int, said: int) -> list[list[float]]:
-    """Give the least cost of pairing what is left, behind every place of both."""
-    best = [[0.0] * (said + 1) for _ in range(wanted + 1)]
-    for i in range(wanted, -1, -1):
-        for j in range(said, -1, -1):
-            options = []
-            if i < wanted:
-                options.append(best[i + 1][j] + GAP)
-            if j < said:
-                options.append(best[i][j + 1] + GAP)
-            if i < wanted and j < said and (paired := pairs[i][j]) is not None:
-                options.append(best[i + 1][j + 1] + _cost(paired))
-            best[i][j] = min(options, default=0.0)
-    return best
-
-
-def _cost(deviations: Sequence[Deviation]) -> float:
-    return float(len(deviations))
+    rows = aligned(wanted, _in_order_of(wanted, said, judge), lambda want, saying: _pair(want, saying, judge))
+    return [Row(wanted=want, saying=saying, deviations=deviations) for want, saying, deviations in rows]
 
 
 def _pair(want: Wanted, saying: Saying, judge: _Judge) -> list[Deviation] | None:
