@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from worker.core import membership, retry
+from worker.core import membership
 from worker.core.actions import Working
 from worker.core.footprints import Observed
 from worker.core.interventions import Asked
@@ -163,17 +163,11 @@ class Draft(Working[Episode]):
             theirs = self.episode.remote_id or "that it waits to be posted on"
             self.notice("left_open", f"all clear; the incident {theirs} is somebody else's, and theirs to close")
 
-    def keep_back(self, until: datetime) -> None:
-        """Do not look sooner whether what keeps the opening back is gone."""
+    def keep_back(self, rests: bool) -> None:
+        """Say whether an opening that waits for somebody else's incident waits for something to fire as well."""
         opening = self.opening
-        if opening is not None and opening.looks_again and opening.not_before < until:
-            self.put(replace(opening, not_before=until))
-
-    def look_again(self) -> None:
-        """Take ``keep_back`` back."""
-        opening = self.opening
-        if opening is not None and opening.looks_again and opening.not_before > self.now + retry.LOOK:
-            self.put(replace(opening, not_before=self.now))
+        if opening is not None and opening.blocked_by and opening.rests is not rests:
+            self.put(replace(opening, rests=rests))
 
     @property
     def rests_until(self) -> datetime:

@@ -326,7 +326,7 @@ def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         draft.wake(max(ends, draft.now + timedelta(minutes=1)))
     elif draft.now < ends:
         # A monitoring that is just back has not looked yet: nothing is said before quiet is over.
-        draft.keep_back(ends)
+        draft.keep_back(rests=True)
         draft.wake(ends, _monitoring(draft, plan, standing) if believed <= since else None)
     else:
         _resolve(draft, plan, standing)

@@ -434,6 +434,7 @@ class Action:
         tries: All attempts, also those that were not sent.
         bypass_existing: Somebody else's open incident no longer stops it.
         blocked_by: The page's incident of somebody else that keeps a create back; "" where none does.
+        rests: Besides, all is clear just now.
         guest: It is posted on somebody else's incident.
     """
 
@@ -461,6 +462,7 @@ class Action:
     tries: int = 0
     bypass_existing: bool = False
     blocked_by: str = ""
+    rests: bool = False
     guest: bool = False
 
     @property
@@ -471,7 +473,7 @@ class Action:
     @property
     def looks_again(self) -> bool:
         """Whether it is held only for as long as the page has somebody else's incident."""
-        return self.state is ActionState.HELD and bool(self.blocked_by)
+        return self.state is ActionState.HELD and bool(self.blocked_by) and not self.rests
 
     @property
     def workable(self) -> bool:

@@ -53,7 +53,7 @@ def fitting(known: PageState, wanted: Mapping[str, ComponentStatus]) -> Post:
 def first(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
     """Open the incident, in place of an opening that waits and says something else."""
     components = standing.components()
-    draft.look_again()
+    draft.keep_back(rests=False)
     opening = draft.opening
     if opening is not None and (not opening.replaceable or opening.content.components == components):
         return
