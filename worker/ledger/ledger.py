@@ -40,10 +40,16 @@ class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Qu
     schema_version = schema.NEWEST
 
     def describe(self) -> Mapping[str, str]:
-        """Give facts about the ledger, for people; free of secrets."""
+        """
+        Give facts about the ledger, for people; free of secrets.
+
+        Raises:
+            ConfigError: Its file is corrupt.
+        """
+        facts = self._database.facts()
         with self._database.read() as connection:
             meta = {row.name: row.value for row in connection.execute(select(META))}
-        return {**self._database.facts(), "schema": str(self.schema_version), **meta}
+        return {**facts, "schema": str(self.schema_version), **meta}
 
     def close(self) -> None:
         """Commit what is queued, then let go of the database."""

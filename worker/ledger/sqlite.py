@@ -147,8 +147,14 @@ class SqliteDatabase:
         return self._writer
 
     def facts(self) -> Mapping[str, str]:
-        """See ``Database.facts``."""
-        with self.read() as connection:
+        """
+        See ``Database.facts``.
+
+        Raises:
+            ConfigError: The file is corrupt.
+        """
+        with _opening(self._path), self._readers.connect() as connection:
+            _check_pages(connection, self._path)
             journal = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
         return {
             "database": f"SQLite {sqlite3.sqlite_version}",

@@ -85,3 +85,16 @@ def test_too_little_room_fails(desk: Desk, rules: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("worker.cli.checkup.shutil.disk_usage", lambda _: usage)
     checks = _checks(desk("doctor", "--json", **SECRETS))
     assert checks["disk"][0]["verdict"] == "fail"
+
+
+def test_a_ledger_that_is_damaged_is_found(desk: Desk, filled: str, tmp_path: Path) -> None:
+    copy = tmp_path / "damaged.db"
+    damaged = bytearray(Path(filled.removeprefix("sqlite:///")).read_bytes())
+    for page in range(len(damaged) // 8192 * 4096, len(damaged), 4096):
+        damaged[page : page + 40] = b"\xff" * 40
+    copy.write_bytes(damaged)
+    said = desk("doctor", "--ledger", f"sqlite:///{copy}", "--json", **SECRETS)
+    (found,) = _checks(said)["ledger"]
+    assert (said.code, found["verdict"]) == (1, "fail")
+    assert found["text"].startswith(f"{copy}: the ledger ")
+    assert "restore a backup" in found["text"]
