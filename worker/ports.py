@@ -524,9 +524,9 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """Everything about one episode, each list oldest first."""
+    """Everything about one episode or window, each list oldest first."""
 
-    episode: Episode
+    about: Episode | Window
     heard: Sequence[tuple[datetime, Heard]]
     decisions: Sequence[Decision]
     actions: Sequence[HistoryLine]
@@ -612,7 +612,7 @@ class Queries(Protocol):
         ...
 
     def story(self, reference: str) -> Story | None:
-        """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous."""
+        """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous; or one window, by its id."""
         ...
 
     def totals(self) -> Mapping[str, int]:

@@ -993,19 +993,32 @@ class TestQueries:
 
         story = ledger.story("rule@page#1")
         assert story is not None
-        assert story.episode == ledger.get("rule@page#1")
+        assert story.about == ledger.get("rule@page#1")
         assert [heard for _, heard in story.heard] == [first, last]
         assert {at for at, _ in story.heard} == {NOW}  # when it was received, not when it was handled
         assert list(story.decisions) == decisions
         assert [line.action for line in story.actions] == actions
         assert list(story.attempts) == [attempt]
 
+    def test_a_window_has_a_story_too(self, ledger: AnyLedger) -> None:
+        one, told = signal("one"), window(line="db@page", members={})
+        told = replace(told, members={one.id: member(one, joined_at=NOW)})
+        heard = Heard(inbound_seq=1, position=0, event=one.event, effect="news")
+        decision = Decision(aggregate=told.id, at=NOW, cause="ann (maintenance start)", text="in progress")
+        waits = action(told.id, 1)
+        commit(ledger, signals=[one], windows=[told], heard=[heard], decisions=[decision], actions=[waits])
+        story = ledger.story(told.id)
+        assert story is not None
+        assert story.about == ledger.window(told.id)
+        assert [line for _, line in story.heard] == [heard]
+        assert (list(story.decisions), [line.action for line in story.actions]) == ([decision], [waits])
+
     def test_an_episode_is_called_by_rule_and_number_where_that_is_unambiguous(self, ledger: AnyLedger) -> None:
         commit(ledger, episodes=[episode(1), episode(2), episode(2, key="rule@page.0123456789")])
         called = {
             name: ledger.story(name) for name in ("rule#1", "rule#2", "rule@page#2", "rule#3", "rule", "#", "rule#x")
         }
-        assert {name: story and story.episode.id for name, story in called.items()} == {
+        assert {name: story and story.about.id for name, story in called.items()} == {
             "rule#1": "rule@page#1",
             "rule#2": None,
             "rule@page#2": "rule@page#2",

@@ -181,8 +181,5 @@ def _found(settings: Settings, reference: str) -> tuple[Episode | Window, Action
 
 
 def _aggregate(book: Ledger, reference: str) -> Episode | Window | None:
-    window = book.window(reference)
-    if window is not None:
-        return window
     story = book.story(reference)
-    return story.episode if story else None
+    return story.about if story else None

@@ -1,8 +1,8 @@
-"""``show``: the story of one episode, or of one inbound."""
+"""``show``: the story of one episode or window, or of one inbound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from worker.cli.console import answer, document, remark, table, utc
 from worker.cli.failures import NO
 from worker.cli.options import JsonOption, LedgerOption, settings_of
+from worker.core.model import Window
 
 if TYPE_CHECKING:
     from worker.core.model import Episode
@@ -27,15 +28,15 @@ Chapter = tuple[datetime, str, str]
 def show(
     what: Annotated[
         list[str],
-        typer.Argument(metavar="WHAT", help="rule#number, as `history` shows it, or its full id; or inbound/number."),
+        typer.Argument(metavar="WHAT", help="rule#number, or a full id, as `history` shows it; or inbound/number."),
     ],
     ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """
-    Tell the story of one episode, or of one webhook.
+    Tell the story of one episode or maintenance window, or of one webhook.
 
-    Of an episode, in order of time: events in, decisions with their reasons, actions, attempts, and what the page got.
+    Of the former, in order of time: events in, decisions with their reasons, actions, attempts, and what the page got.
     Of a webhook: what was received, without what proved its sender; what was heard in it; why it is parked. Works while
     a worker runs.
 
@@ -43,9 +44,10 @@ def show(
     Examples:
       statusbridge show checkout-outage#3
       statusbridge show checkout-outage@main#3 --json
+      statusbridge show main/db-weekly@2026-12-06T02:00
       statusbridge show inbound/42
 
-    Exit codes: 0 good; 1 there is no such episode or webhook; 2 there is no such ledger.
+    Exit codes: 0 good; 1 there is no such thing; 2 there is no such ledger.
     """
     from worker.cli.inbound import inbound_named, tell
     from worker.cli.reading import ledger_to_read
@@ -63,7 +65,7 @@ def show(
     if as_json:
         document(_as_data(story))
         return
-    answer(_heading(story.episode))
+    answer(_heading(_of_window(story.about) if isinstance(story.about, Window) else _of_episode(story.about)))
     table(("UTC", "WHAT", ""), [(utc(at), kind, text) for at, kind, text in _chapters(story)], _STYLES)
 
 
@@ -73,7 +75,7 @@ def _unknown(book: Ledger, reference: str) -> str:
     meant = sorted({line.episode for line in lines if line.number == int(number)})
     if meant:
         return f"`{reference}` is more than one episode; name it in full: {', '.join(meant)}"
-    return f"there is no episode `{reference}`; `statusbridge history` names them"
+    return f"there is nothing called `{reference}`; `statusbridge history` names what there is"
 
 
 def _chapters(story: Story) -> list[Chapter]:
@@ -102,10 +104,29 @@ def _told(story: Story) -> Iterator[Chapter]:
             yield line.said_at, PAGE, f"{action.seq} {facts}\n{words(action.content)}".strip()
 
 
-def _heading(episode: Episode) -> str:
+def _heading(facts: Mapping[str, str]) -> str:
+    return "\n".join(f"{name:<9}{text}" for name, text in facts.items() if text) + "\n"
+
+
+def _of_window(window: Window) -> dict[str, str]:
+    from worker.cli.reports import HASH
+
+    return {
+        "window": window.id,
+        "by": f"{window.origin.value} {window.plan_id} at {window.plan_hash[:HASH]}",
+        "page": f"{window.page}{', maintenance ' + window.remote_id if window.remote_id else ''}",
+        "about": ", ".join(window.components),
+        "phase": f"{window.phase.value}{', a person has taken over' if window.hands_off else ''}",
+        "starts": utc(window.begun_at or window.starts_at),
+        "ends": utc(window.ended_at or window.ends_at),
+        "fault": window.fault,
+    }
+
+
+def _of_episode(episode: Episode) -> dict[str, str]:
     from worker.cli.reports import HASH, pairs
 
-    facts = {
+    return {
         "episode": episode.id,
         "rule": f"{episode.rule_id} at {episode.rule_hash[:HASH]}",
         "page": f"{episode.page}{', incident ' + episode.remote_id if episode.remote_id else ''}",
@@ -115,29 +136,37 @@ def _heading(episode: Episode) -> str:
         "ended": utc(episode.ended_at),
         "fault": episode.fault,
     }
-    return "\n".join(f"{name:<9}{text}" for name, text in facts.items() if text) + "\n"
+
+
+def _about(about: Episode | Window) -> dict[str, Any]:
+    from worker.cli.windows import window_data
+
+    if isinstance(about, Window):
+        return {"window": window_data(about, about.known_name)}
+    return {
+        "episode": {
+            "id": about.id,
+            "rule": about.rule_id,
+            "rule_hash": about.rule_hash,
+            "page": about.page,
+            "group": dict(about.group),
+            "number": about.number,
+            "phase": about.phase.value,
+            "created_at": about.created_at,
+            "opened_at": about.opened_at,
+            "ended_at": about.ended_at,
+            "remote_id": about.remote_id,
+            "hands_off": about.hands_off,
+            "fault": about.fault,
+        }
+    }
 
 
 def _as_data(story: Story) -> dict[str, Any]:
     from worker.cli.reports import line_data
 
-    episode = story.episode
     return {
-        "episode": {
-            "id": episode.id,
-            "rule": episode.rule_id,
-            "rule_hash": episode.rule_hash,
-            "page": episode.page,
-            "group": dict(episode.group),
-            "number": episode.number,
-            "phase": episode.phase.value,
-            "created_at": episode.created_at,
-            "opened_at": episode.opened_at,
-            "ended_at": episode.ended_at,
-            "remote_id": episode.remote_id,
-            "hands_off": episode.hands_off,
-            "fault": episode.fault,
-        },
+        **_about(story.about),
         "events": [
             {
                 "at": at,

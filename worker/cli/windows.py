@@ -67,7 +67,7 @@ def listed(
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
         found = [(window, _title(book, window)) for window in book.windows(start) if page in ("", window.page)]
     if as_json:
-        document({"windows": [_as_data(*each) for each in found]})
+        document({"windows": [window_data(*each) for each in found]})
         return
     if found:
         table(("WINDOW", "PHASE", "UTC", "WHAT", "NOTE"), [_row(*each) for each in found])
@@ -332,7 +332,8 @@ def _notes(window: Window) -> list[str]:
     return [*filter(None, notes), *filter(None, map(way_on, window.actions))]
 
 
-def _as_data(window: Window, title: str) -> dict[str, Any]:
+def window_data(window: Window, title: str) -> dict[str, Any]:
+    """One window for programs; *title*: what the public calls it."""
     return {
         "id": window.id,
         "origin": window.origin.value,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from worker.core.drift import counted
-from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, Severity, WindowPhase
+from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, Severity, Window, WindowPhase
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
 from worker.ledger.rows import (
@@ -42,6 +42,7 @@ from worker.ledger.tables import (
     SWEEP,
     WINDOW,
 )
+from worker.ledger.windows import whole as whole_windows
 from worker.ports import HistoryLine, InboundStory, Received, Story, caused_by
 
 _decided_by: ColumnElement[str] = func.coalesce(EPISODE.c.rule_id, WINDOW.c.plan_id)
@@ -117,12 +118,13 @@ class Queries(Part):
         return InboundStory(received=received_of(row), inbound=inbound, heard=lines, decisions=decisions)
 
     def story(self, reference: str) -> Story | None:
-        """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous."""
+        """Tell one episode, by its id or by ``<rule>#<number>`` where that is unambiguous; or one window, by its id."""
         with self._database.read() as connection:
             rows = connection.execute(_referred(reference)).all()
-            if not rows or (rows[0].id != reference and len(rows) > 1):
-                return None
-            return _story(connection, whole(connection, rows[:1])[0])
+            if len(rows) == 1 or (rows and rows[0].id == reference):
+                return _story(connection, whole(connection, rows[:1])[0])
+            rows = connection.execute(select(WINDOW).where(WINDOW.c.id == reference)).all()
+            return _story(connection, whole_windows(connection, rows)[0]) if rows else None
 
     def totals(self) -> Mapping[str, int]:
         """See ``ports.Queries.totals``."""
@@ -176,37 +178,37 @@ def _referred(reference: str) -> Select[Any]:
     return select(EPISODE).where(or_(by_id, by_number)).order_by(EPISODE.c.id != reference).limit(2)
 
 
-def _story(connection: Connection, episode: Episode) -> Story:
+def _story(connection: Connection, about: Episode | Window) -> Story:
     def rows(query: Select[Any]) -> Sequence[AnyRow]:
         return connection.execute(query).all()
 
-    actions = rows(_ACTIONS.where(ACTION.c.aggregate == episode.id).order_by(ACTION.c.seq))
+    actions = rows(_ACTIONS.where(ACTION.c.aggregate == about.id).order_by(ACTION.c.seq))
     attempts = (
         select(ATTEMPT)
         .join(ACTION, ACTION.c.id == ATTEMPT.c.action_id)
-        .where(ACTION.c.aggregate == episode.id)
+        .where(ACTION.c.aggregate == about.id)
         .order_by(ACTION.c.seq, ATTEMPT.c.number)
     )
-    decisions = select(DECISION).where(DECISION.c.aggregate == episode.id).order_by(DECISION.c.id)
+    decisions = select(DECISION).where(DECISION.c.aggregate == about.id).order_by(DECISION.c.id)
     return Story(
-        episode=episode,
-        heard=[(row.at, heard_of(row)) for row in rows(_heard(episode))],
+        about=about,
+        heard=[(row.at, heard_of(row)) for row in rows(_heard(about))],
         decisions=[decision_of(row) for row in rows(decisions)],
         actions=[_line_of(row) for row in actions],
         attempts=[attempt_of(row) for row in rows(attempts)],
     )
 
 
-def _heard(episode: Episode) -> Select[Any]:
-    """What was said of its members, from when each joined until the episode ended."""
+def _heard(about: Episode | Window) -> Select[Any]:
+    """What was said of its members, from when each joined until it ended."""
     same = and_(EVENT.c.source == MEMBER.c.source, EVENT.c.key == MEMBER.c.key)
     query = (
         select(EVENT)
         .join(MEMBER, and_(same, EVENT.c.noted_at >= MEMBER.c.joined_at))
-        .where(MEMBER.c.aggregate == episode.id)
+        .where(MEMBER.c.aggregate == about.id)
         .order_by(EVENT.c.id)
     )
-    return query if episode.ended_at is None else query.where(EVENT.c.noted_at <= episode.ended_at)
+    return query if about.ended_at is None else query.where(EVENT.c.noted_at <= about.ended_at)
 
 
 def _line_of(row: AnyRow) -> HistoryLine:

@@ -125,7 +125,10 @@ class Questions(Shelves):
         with self._lock:
             called = [e for e in self._episodes.values() if f"{e.rule_id}#{e.number}" == reference]
             episode = self._episodes.get(reference) or (called[0] if len(called) == 1 else None)
-            return None if episode is None else self._story(self._whole(episode))
+            if episode is not None:
+                return self._story(self._whole(episode))
+            window = self.window(reference)
+            return None if window is None else self._story(window)
 
     def totals(self) -> Mapping[str, int]:
         with self._lock:
@@ -166,20 +169,20 @@ class Questions(Shelves):
             under_way = [a for a in self._actions.values() if a.state is ActionState.SENDING]
         return sorted(action.id for action in under_way if page in ("", action.page))
 
-    def _story(self, episode: Episode) -> Story:
-        own = sorted(self._actions_of.get(episode.id, {}).values(), key=lambda a: a.seq)
-        until = episode.ended_at
+    def _story(self, about: Episode | Window) -> Story:
+        own = sorted(self._actions_of.get(about.id, {}).values(), key=lambda a: a.seq)
+        until = about.ended_at
         heard = [
             (at, line)
             for at, noted_at, line in self._heard
-            if (member := episode.members.get((line.event.source, line.event.key)))
+            if (member := about.members.get((line.event.source, line.event.key)))
             and noted_at >= member.joined_at
             and (until is None or noted_at <= until)
         ]
         return Story(
-            episode=episode,
+            about=about,
             heard=heard,
-            decisions=[d for d in self._decisions if d.aggregate == episode.id],
+            decisions=[d for d in self._decisions if d.aggregate == about.id],
             actions=list(self._lines(own)),
             attempts=[attempt for action in own for attempt in self.attempts(action.id)],
         )

@@ -72,7 +72,9 @@ def came(stage: Stage, sent: Sent, saying: Saying, places: Places, since: dateti
     rule = rule_of(stage, saying.rule)
     governing = places.governing(saying, "at", rule)
     last = [Because(at=action.created_at, text=f"by {governing}")] if governing is not None else []
-    late = [] if story is None or rule is None else list(_kept_back(stage, saying, story.episode, rule, places))
+    about = story.about if story is not None else None
+    episode = about if isinstance(about, Episode) else None
+    late = [] if episode is None or rule is None else list(_kept_back(stage, saying, episode, rule, places))
     return [*told[-MOST_LINES:], *(late or last)]
 
 

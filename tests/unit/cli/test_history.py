@@ -102,4 +102,4 @@ def test_a_name_for_two_episodes_lists_both(desk: Desk, filled: str) -> None:
 def test_an_unknown_episode_is_a_no(desk: Desk, filled: str) -> None:
     said = desk("show", "nothing#7", "--ledger", filled)
     assert said.code == 1
-    assert "there is no episode `nothing#7`" in said.err
+    assert "there is nothing called `nothing#7`" in said.err

@@ -152,3 +152,17 @@ def test_where_more_than_one_is_meant_all_are_named(desk: Desk, ledger: str, rul
     book.close()
     said = asks(desk, "start", "db")
     assert (said.code, said.err) == (1, "more than one window is meant; name one: page/db@1, page/db@2\n")
+
+
+def test_who_moved_a_window_is_told(desk: Desk, planned: str) -> None:
+    asks(desk, "start", planned, "--text", "We begin.")
+    told = desk("show", planned, COLUMNS="300")
+    assert told.code == 0, told.err
+    for text in (f"window   {planned}", "by       command by-hand-", "phase    in_progress"):
+        assert text in told.out
+    assert "in progress, before its time ← ann (maintenance start)" in told.out
+    assert "← ann (maintenance schedule)" in told.out
+    assert "“We begin.”" in desk("history").out
+    data = desk("show", planned, "--json").data
+    assert data["window"]["id"] == planned
+    assert data["decisions"][0]["cause"] == "ann (maintenance schedule)"

@@ -74,7 +74,7 @@ def test_a_person_is_noticed_a_minute_after_they_posted() -> None:
     assert not stage.notices
     stage.until(START + 6 * MINUTE)
     assert [(at, notice.code) for at, notice in stage.notices] == [(START + 6 * MINUTE, "taken_over")]
-    assert stage.ledger.story("checkout#1").episode.hands_off  # type: ignore[union-attr]
+    assert stage.ledger.story("checkout#1").about.hands_off  # type: ignore[union-attr]
 
 
 def test_a_page_out_of_reach_is_written_to_once_it_is_back() -> None:
