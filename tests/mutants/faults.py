@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 DELIVER = "tests/unit/steps/test_deliver.py"
 EPISODES = "tests/unit/core/test_episodes.py"
+INTERVENTIONS = "tests/unit/steps/test_interventions.py"
+PAUSE = "tests/unit/steps/test_pause.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,5 +212,54 @@ FAULTS = (
         "    if not statements or not all(isinstance(s, Event) and s.occurred_at for s in statements):\n",
         "    if not statements:\n",
         "tests/unit/web/test_hooks.py",
+    ),
+    Fault(
+        "a switch that cannot be read counts as none",
+        "steps/deliver.py",
+        "            paused = True\n",
+        "            paused = False\n",
+        PAUSE,
+    ),
+    Fault(
+        "an approval does not bind the mailing",
+        "core/approval.py",
+        "asdict(action.content))",
+        'asdict(action.content) | {"notify": False})',
+        f"{INTERVENTIONS}::TestApprove",
+    ),
+    Fault(
+        "what a person retries is sent without a look",
+        "core/interventions.py",
+        "    return replace(action, state=ActionState.UNKNOWN, sends=MOST_SENDS - 1, clean_reads=1)\n",
+        "    return replace(action, state=ActionState.QUEUED, sends=0)\n",
+        f"{INTERVENTIONS}::TestRetry",
+    ),
+    Fault(
+        "on_expiry is not acted upon",
+        "core/interventions.py",
+        "        if due and action.state",
+        "        if False and action.state",
+        f"{INTERVENTIONS}::TestApprove",
+    ),
+    Fault(
+        "reading the API opens it",
+        "web/guard.py",
+        "        if method in READS and not self._access.admin_token:\n",
+        "        if not self._access.admin_token:\n",
+        "tests/unit/web/test_api.py",
+    ),
+    Fault(
+        "an address with a token opens everything",
+        "web/guard.py",
+        '        if not token or scope["path"] != CALENDAR or',
+        "        if not token or",
+        "tests/unit/web/test_calendar.py",
+    ),
+    Fault(
+        "what is said by hand is lost while a write is on its way",
+        "core/window_orders.py",
+        "        draft.set(given=",
+        "        dict(given=",
+        "tests/unit/steps/test_window_orders.py",
     ),
 )
