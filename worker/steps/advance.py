@@ -10,17 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from worker.core import drafts, windows
+from worker.core import drafts
 from worker.core.actions import FAULT_PAUSE
 from worker.core.canary import watched
-from worker.core.episodes import decide
 from worker.core.model import Episode, Notice, Severity, Window
 from worker.core.rulebook import RuleBook
 from worker.core.upcoming import Step, steps
 from worker.core.window_drafts import Tick
 from worker.errors import Conflict, LedgerUnavailable
-from worker.ports import Clock, Commit, Committer, Decision, Episodes, Meter, Windows
-from worker.steps._surroundings import context_of
+from worker.ports import Clock, Commit, Committer, Episodes, Meter, Windows
+from worker.steps._deciding import about_episode, about_window
 
 CAUSE = "the clock"
 REPLAN = timedelta(minutes=1)
@@ -132,36 +131,13 @@ class Advance:
 
 def move(book: RuleBook, episodes: Episodes, step: Step, now: datetime) -> Commit:
     """Decide what time, or its entry, does to one maintenance window."""
-    before = step.window
-    context = book.window_context(before, episodes.revision, episodes.firing)
-    verdict = windows.decide(before, step.stimulus, replace(context, gone=context.gone or step.gone), now)
-    after = verdict.window
     cause = CAUSE if isinstance(step.stimulus, Tick) else "the rules"
-    return Commit(
-        now=now,
-        windows=[after],
-        actions=verdict.actions,
-        decisions=[Decision(aggregate=after.id, at=now, cause=cause, text=text) for text in verdict.log],
-        notices=verdict.notices,
-        wakes=[("", after.page)] if windows.unmutes(before, after) else [],
-        revisions=book.revision(after.plan_hash),
-    )
+    return about_window(book, episodes, step.window, step.stimulus, cause, now, gone=step.gone)
 
 
 def tick(book: RuleBook, episodes: Episodes, maintenance: Windows, episode: Episode, now: datetime) -> Commit:
     """Decide what time does to one episode."""
-    context = context_of(book, episode, episodes, maintenance, now)
-    verdict = decide(episode, drafts.Tick(cause=CAUSE), context, now)
-    after = verdict.episode or episode
-    return Commit(
-        now=now,
-        episodes=[after],
-        actions=verdict.actions,
-        decisions=[Decision(aggregate=episode.id, at=now, cause=CAUSE, text=text) for text in verdict.log],
-        notices=verdict.notices,
-        wakes=book.woken(episode, after),
-        revisions=book.revision(after.rule_hash),
-    )
+    return about_episode(book, episodes, maintenance, episode, drafts.Tick(cause=CAUSE), CAUSE, now)
 
 
 def _put_off(subject: Episode | Window, why: str, now: datetime) -> Commit:

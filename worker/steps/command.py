@@ -42,7 +42,7 @@ from worker.ports import (
     Switches,
     Windows,
 )
-from worker.steps._deciding import decided
+from worker.steps._deciding import about_either
 
 EVERY_PAGE = "all pages"
 MOST_CONFLICTS = 20
@@ -162,7 +162,9 @@ class Commands:
             subject = self._subject(order)
             shown = self._shown(subject) if isinstance(order, Adopt) else None
             asked = Asked(order=order, shown=shown)
-            commit = decided(self._book(), self._episodes, self._windows, subject, asked, asked.cause, self._clock())
+            commit = about_either(
+                self._book(), self._episodes, self._windows, subject, asked, asked.cause, self._clock()
+            )
             try:
                 self._committer.commit(commit)
             except Conflict:

@@ -12,11 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.core import windows
 from worker.core.actions import begin
 from worker.core.brakes import braked, reach
-from worker.core.drafts import Verdict
-from worker.core.episodes import decide
 from worker.core.footprints import LOOKED_FOR
 from worker.core.guests import as_guest
 from worker.core.model import (
@@ -35,7 +32,6 @@ from worker.core.model import (
 )
 from worker.core.retry import BREAKER, LOOK
 from worker.core.rulebook import RuleBook
-from worker.core.window_drafts import WindowVerdict
 from worker.errors import Conflict, EvaluationFailed, LedgerUnavailable, ProviderUnavailable
 from worker.ports import (
     EVERY_KIND,
@@ -43,15 +39,14 @@ from worker.ports import (
     Clock,
     Commit,
     Committer,
-    Decision,
     Episodes,
     Footprints,
     Meter,
     Outbox,
     Windows,
 )
+from worker.steps._deciding import about_either
 from worker.steps._look import Look, post_ids, window_status
-from worker.steps._surroundings import context_of
 
 LEASE = timedelta(seconds=90)
 """Longer than a read and a write may take together; after it another worker may look at the action."""
@@ -299,38 +294,10 @@ class Deliver:
     def _decided(
         self, subject: Episode | Window, action: Action, outcome: Outcome, attempts: Sequence[Attempt]
     ) -> Commit:
-        now = self._clock()
-        decided: Commit
-        verdict: Verdict | WindowVerdict
-        if isinstance(subject, Window):
-            verdict, decided = self._window(subject, outcome, now)
-        else:
-            verdict, decided = self._episode(subject, outcome, now)
         cause = f"outcome of {action.id}"
+        commit = about_either(self._book(), self._episodes, self._windows, subject, outcome, cause, self._clock())
         shown = [replace(a, detail="; ".join(filter(None, (a.detail, *outcome.differences)))) for a in attempts]
-        return replace(
-            decided,
-            actions=_with_update_id(verdict.actions, outcome),
-            attempts=shown,
-            decisions=[Decision(aggregate=subject.id, at=now, cause=cause, text=text) for text in verdict.log],
-            notices=verdict.notices,
-        )
-
-    def _episode(self, episode: Episode, outcome: Outcome, now: datetime) -> tuple[Verdict, Commit]:
-        book = self._book()
-        context = context_of(book, episode, self._episodes, self._windows, now)
-        verdict = decide(episode, outcome, context, now)
-        after = verdict.episode or episode
-        wakes, revisions = book.woken(episode, after), book.revision(after.rule_hash)
-        return verdict, Commit(now=now, episodes=[after], wakes=wakes, revisions=revisions)
-
-    def _window(self, window: Window, outcome: Outcome, now: datetime) -> tuple[WindowVerdict, Commit]:
-        book = self._book()
-        context = book.window_context(window, self._episodes.revision, self._episodes.firing)
-        verdict = windows.decide(window, outcome, context, now)
-        wakes = [("", window.page)] if windows.unmutes(window, verdict.window) else []
-        revisions = book.revision(verdict.window.plan_hash)
-        return verdict, Commit(now=now, windows=[verdict.window], wakes=wakes, revisions=revisions)
+        return replace(commit, actions=_with_update_id(commit.actions, outcome), attempts=shown)
 
 
 def _pause(waited: timedelta) -> timedelta:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from worker.core.drift import Drift, DriftKind, differences, known_ids, likeness, strange
-from worker.core.episodes import decide
 from worker.core.footprints import Footprint, Observed, observed
 from worker.core.model import ActionKind, Episode, Notice, RemoteIncident, Severity, Window
 from worker.core.rulebook import RuleBook
 from worker.core.ruleset import RuleSet
 from worker.errors import Conflict, ProviderUnavailable
-from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Decision, Episodes, Footprints, Meter, Windows
-from worker.steps._surroundings import context_of
+from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Episodes, Footprints, Meter, Windows
+from worker.steps._deciding import about_episode
 
 CAUSE = "the page"
 SWEEP = 5
@@ -145,21 +144,8 @@ class Observe:
     # -- deciding
 
     def _decided(self, episode: Episode, seen: Observed) -> Commit | None:
-        now, book = self._clock(), self._book()
-        context = context_of(book, episode, self._episodes, self._windows, now)
-        verdict = decide(episode, seen, context, now)
-        after = verdict.episode
-        if after is None or not verdict.changed:
-            return None
-        return Commit(
-            now=now,
-            episodes=[after],
-            actions=verdict.actions,
-            decisions=[Decision(aggregate=episode.id, at=now, cause=CAUSE, text=text) for text in verdict.log],
-            notices=verdict.notices,
-            wakes=book.woken(episode, after),
-            revisions=book.revision(after.rule_hash),
-        )
+        commit = about_episode(self._book(), self._episodes, self._windows, episode, seen, CAUSE, self._clock())
+        return None if [*commit.episodes] == [episode] and not commit.actions else commit
 
 
 def compare(
