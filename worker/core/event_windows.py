@@ -58,6 +58,7 @@ def begun(
     assert leading is not None
     number = last.number + 1 if last else 1
     key = occurrence_key(page, rule.identity, group, leading.signal)
+    again = last is not None and leading.signal.since <= _lived_until(last)
     occurrence = f"{line.replace(f'@{page}', '', 1)}#{number}"
     starts_at, ends_at = _span(spans[key] for key in wanted)
     return Window(
@@ -75,7 +76,7 @@ def begun(
         line=line,
         number=number,
         group=group,
-        key=digest(key, number) if leading.signal.id in there else key,
+        key=digest(key, number) if again else key,  # what fired before has made a window under its key already
         members=wanted,
         asked=(starts_at, ends_at),
         grace=plan.grace,
@@ -84,10 +85,15 @@ def begun(
 
 def _still_firing(last: Window | None) -> dict[SignalId, Member]:
     """Give the members that have fired since before their window ended."""
-    if last is None or last.ended_at is None:
+    if last is None:
         return {}
-    ended_at = last.ended_at
+    ended_at = _lived_until(last)
     return {key: each for key, each in last.members.items() if each.firing and each.signal.since <= ended_at}
+
+
+def _lived_until(window: Window) -> datetime:
+    """When it was there the last time; its end may have been moved to before it was heard of."""
+    return max(window.created_at, window.ended_at or window.created_at)
 
 
 def times(plan: WindowPlan, firing: Iterable[Member], window: Window) -> tuple[datetime, datetime]:

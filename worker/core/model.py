@@ -637,7 +637,7 @@ class Window:
         group: What its group is known by, names to values.
         key: What the key of its create is made of; "": its id.
         members: Every signal that ever counted here.
-        asked: Start and end as the entry or the signals asked for them the last time.
+        asked: Start and end as the entry or the signals asked for them the last time; () once no signal asks any more.
         grace: How long after its end its components stay muted.
         known: What the page is known to say of it; None while the page does not have it.
         known_times: Start and end as the page has them; () while the page does not have it.

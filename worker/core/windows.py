@@ -155,6 +155,7 @@ def _heed_signals(draft: WindowDraft) -> None:
         if draft.context.plan is not None:
             _ask(draft, *event_windows.times(draft.context.plan, firing, window))
     elif window.phase in WAITING:
+        draft.set(asked=())
         _call_off(draft, "all its signals are over before it began")
     elif window.asked:
         draft.say("all its signals are over")

@@ -211,10 +211,10 @@ def test_ten_thousand_random_downtimes() -> None:
         assert not clock.window.actions
 
 
-def test_a_thousand_clocks_that_are_set_forward_and_back() -> None:
+def test_four_hundred_clocks_that_are_set_forward_and_back() -> None:
     """Each transition is said once, by the clock as it is then, and never before its time."""
     chance = random.Random(20261025)
-    for _ in range(1_000):
+    for _ in range(400):
         clock = Clock(now=START - timedelta(hours=80))
         for _ in range(chance.randrange(1, 6)):
             clock.until(clock.now + timedelta(minutes=chance.uniform(0, 2000)))
