@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +34,12 @@ def approve(
         str,
         typer.Option("--hash", metavar="HASH", help="What was looked at; 8 characters or more.", show_default=False),
     ] = "",
+    text: Annotated[
+        str, typer.Option("--text", metavar="TEXT", help="Post this in place of its text.", show_default=False)
+    ] = "",
+    title: Annotated[
+        str, typer.Option("--title", metavar="TEXT", help="Post this in place of its title.", show_default=False)
+    ] = "",
     by: ByOption = None,
     rules: RulesOption = None,
     ledger: LedgerOption = None,
@@ -41,13 +48,14 @@ def approve(
     Let a post go out that waits for approval.
 
     Binds exactly what `history` and `show` tell of it: page, texts, statuses, components, times and mailing. Without
-    --hash it prints what it has approved. A newer decision takes the place of what waits, and needs an approval of its
-    own. Each is good for once.
+    --hash it prints what it has approved. With --text and --title it goes out in other words. A newer decision takes
+    the place of what waits, and needs an approval of its own. Each is good for once.
 
     \b
     Examples:
       statusbridge approve checkout-outage#3
       statusbridge approve checkout-outage@main#3/1 --hash 92570a6f2f8f
+      statusbridge approve checkout-outage#3 --text "Payments fail for some customers. We are on it."
 
     Exit codes: 0 it goes out; 1 refused, or not possible now; 2 wrong call.
     """
@@ -59,8 +67,9 @@ def approve(
     full = approval_hash(wanted)
     if seen and (len(seen) < SHORTEST_HASH or not full.startswith(seen.lower())):
         raise CommandRefused(f"{wanted.id} is not what {seen[:64]} stands for: its hash is {full}; look at it again")
-    answer(f"{wanted.id} {deed(wanted)}\n{words(wanted.content)}")
-    _ask(settings, "approve", by, action=wanted.id, hash=full)
+    said = replace(wanted.content, title=title or wanted.content.title, message=text or wanted.content.message)
+    answer(f"{wanted.id} {deed(wanted)}\n{words(said)}")
+    _ask(settings, "approve", by, action=wanted.id, hash=full, title=title, text=text)
 
 
 def dismiss(

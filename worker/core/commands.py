@@ -56,6 +56,8 @@ class Approve:
     Args:
         action: Its id.
         hash: What was looked at (``approval.approval_hash``).
+        title: Posted in place of its title; "": as it is.
+        text: Posted in place of its text; "": as it is.
     """
 
     __pydantic_config__ = _STRICT
@@ -63,6 +65,8 @@ class Approve:
     by: By
     action: Id
     hash: Hash
+    title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    text: Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,9 +92,10 @@ def _approve(draft: Working[Any], asked: Asked) -> None:
     if asked.order.hash != seen:
         raise CommandRefused(f"{action.id} says something else than what was approved; look at it again")
     by = asked.order.by
+    edited = _edited(action, asked.order)
     draft.put(
         replace(
-            action,
+            edited,
             state=ActionState.QUEUED,
             not_before=draft.now,
             deadline=None,
@@ -102,7 +103,17 @@ def _approve(draft: Working[Any], asked: Asked) -> None:
             reason=f"approved by {by}",
         )
     )
-    draft.say(f"{action.kind} ({action.post}) approved: sha256 {seen}")
+    how = "approved" if edited == action else f"approved in other words than sha256 {seen}"
+    draft.say(f"{action.kind} ({action.post}) {how}: sha256 {approval_hash(edited)}")
+
+
+def _edited(action: Action, order: Approve) -> Action:
+    """Put the words of whoever approves in place of ours."""
+    content = action.content
+    if (order.title and not content.title) or (order.text and not content.message):
+        raise CommandRefused(f"{action.id} has no {'title' if order.title and not content.title else 'text'} to change")
+    words = replace(content, title=order.title or content.title, message=order.text or content.message)
+    return replace(action, content=words)
 
 
 def _hold(draft: Working[Any], action: Action, why: str) -> None:

@@ -62,6 +62,13 @@ def test_approving_says_what_was_approved_and_is_on_record(desk: Desk, waits: Ac
     assert "ann (approve)" in desk("show", waits.aggregate).out
 
 
+def test_other_words_take_the_place_of_ours(desk: Desk, waits: Action) -> None:
+    said = desk("approve", waits.id, "--text", "Payments fail.", "--title", "Payments")
+    assert said.code == 0, said.err
+    (line,) = (each for each in desk("history", "--json").data["actions"] if each["id"] == waits.id)
+    assert (line["title"], line["message"], line["state"]) == ("Payments", "Payments fail.", "queued")
+
+
 def test_an_episode_may_be_named_where_only_one_of_its_actions_waits(desk: Desk, waits: Action) -> None:
     said = desk("approve", waits.aggregate)
     assert said.code == 0, said.err

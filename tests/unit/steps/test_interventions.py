@@ -43,6 +43,25 @@ class TestApprove:
         (line,) = rig.ledger.history()
         assert line.action.approved_by == "ann"
 
+    def test_it_may_go_out_in_other_words(self, make: Make) -> None:
+        rig = make(rule(**APPROVE)).fires()
+        seen = approval_hash(rig.head())
+        approve(rig, text="Payments fail. *We are on it.*", title="Payments")
+        new = approval_hash(rig.head())
+        rig.settles()
+        assert (rig.page.names, rig.page.said("inc-1")) == (["Payments"], ["Payments fail. *We are on it.*"])
+        assert f"open_incident (open) approved in other words than sha256 {seen}: sha256 {new} ← ann (approve)" in told(
+            rig
+        )
+        assert rig.clears().passes("10m").said[-1].endswith("resolve resolve")
+
+    def test_words_for_what_has_none_are_refused(self, make: Make) -> None:
+        rig = make(rule(**APPROVE, components=TWO)).fires("a", severity="warning")
+        approve(rig)
+        rig.passes("10m").fires("b")
+        with pytest.raises(CommandRefused, match="has no title to change"):
+            approve(rig, title="Payments")
+
     def test_it_is_good_for_once(self, make: Make) -> None:
         rig = make(rule(**APPROVE)).fires()
         action = rig.head()
