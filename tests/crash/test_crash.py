@@ -15,7 +15,7 @@ from tests.crash.killed import POINTS
 from tests.processes import alert, notification, post, running, until, write_rules
 from worker.sandbox import SandboxServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 STORY = (
     notification(alert("A", "checkout", "warning", "firing"), alert("B", "search", "warning", "firing")),
@@ -39,11 +39,11 @@ class Rehearsal:
         """Let the worker run until it kills itself; restart it without a point; send on."""
         with running("tests.crash.killed", str(self.rules), str(self.ledger), point, str(visits)) as worker:
             until(lambda: self._send(worker.url) or self._over() or worker.process.poll() is not None, "the story told")
-            until(lambda: self._over() or worker.process.poll() is not None, "the end or a crash", 40)
+            until(lambda: self._over() or worker.process.poll() is not None, "the end or a crash", 100)
             self.crashes += worker.process.poll() == -9
         with running("tests.crash.killed", str(self.rules), str(self.ledger), "", "1") as worker:
             until(lambda: self._send(worker.url), "the rest of the story told")
-            until(self._over, "the end of the story on the page", 40)
+            until(self._over, "the end of the story on the page", 100)
 
     def _send(self, url: str) -> bool:
         while self.left:

@@ -46,7 +46,7 @@ def preview(
     \b
     Examples:
       statusbridge maintenance preview --next 20
-      statusbridge maintenance preview --id db-weekly --from 2027-03-01
+      statusbridge maintenance preview --id db-work --from 2027-03-01
       statusbridge maintenance preview --json
 
     Exit codes: 0 good; 2 the rules are wrong, or there is no such window.

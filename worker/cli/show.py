@@ -44,7 +44,7 @@ def show(
     Examples:
       statusbridge show checkout-outage#3
       statusbridge show checkout-outage@main#3 --json
-      statusbridge show main/db-weekly@2026-12-06T02:00
+      statusbridge show main/db-work@2026-12-06T02:00
       statusbridge show inbound/42
 
     Exit codes: 0 good; 1 there is no such thing; 2 there is no such ledger.

@@ -153,8 +153,8 @@ def start(
 
     \b
     Examples:
-      statusbridge maintenance start db-weekly
-      statusbridge maintenance start main/db-weekly@2026-12-06T02:00 --text "We begin early."
+      statusbridge maintenance start db-work
+      statusbridge maintenance start main/db-work@2026-12-06T02:00 --text "We begin early."
 
     Exit codes: 0 it is in progress; 1 refused, or not possible now; 2 wrong call.
     """
@@ -178,8 +178,8 @@ def complete(
 
     \b
     Examples:
-      statusbridge maintenance complete db-weekly
-      statusbridge maintenance complete db-weekly --text "All done, earlier than planned." --notify
+      statusbridge maintenance complete db-work
+      statusbridge maintenance complete db-work --text "All done, earlier than planned." --notify
 
     Exit codes: 0 it is complete; 1 refused, or not possible now; 2 wrong call.
     """
@@ -210,8 +210,8 @@ def extend(
 
     \b
     Examples:
-      statusbridge maintenance extend db-weekly 15m
-      statusbridge maintenance extend db-weekly 1h --text "It takes an hour longer." --notify
+      statusbridge maintenance extend db-work 15m
+      statusbridge maintenance extend db-work 1h --text "It takes an hour longer." --notify
 
     Exit codes: 0 it ends later; 1 refused, or not possible now; 2 wrong call.
     """
@@ -240,7 +240,7 @@ def cancel(
 
     \b
     Examples:
-      statusbridge maintenance cancel main/db-weekly@2026-12-06T02:00 --text "We do this another day."
+      statusbridge maintenance cancel main/db-work@2026-12-06T02:00 --text "We do this another day."
 
     Exit codes: 0 it is off; 1 refused, or not possible now; 2 wrong call.
     """

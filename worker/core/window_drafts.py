@@ -204,8 +204,8 @@ class WindowDraft(Working[Window]):
         return replace(said, text=text, notify=said.notify if word.notify is None else word.notify)
 
     def says(self, said: Said, due: datetime, **more: Any) -> Content:
-        """Make a post of a text; what comes much later than it was *due* mails nobody."""
-        notify = said.notify and self.now - due <= SILENT_AFTER
+        """Make a post of a text; what comes much later than it was *due*, and than we heard of it, mails nobody."""
+        notify = said.notify and self.now - max(due, self.window.created_at) <= SILENT_AFTER
         return Content(message=said.text.render(self.words()), notify=notify, **more)
 
     def words(self) -> Mapping[str, Any]:

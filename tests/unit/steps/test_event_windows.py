@@ -216,3 +216,10 @@ def test_after_the_loss_of_the_ledger_a_deployment_that_is_told_again_has_one_wi
     later.now = rig.now
     says(says(later), status="resolved").passes("1h")
     assert len(later.page.incidents) == 1
+
+
+def test_a_ticket_that_comes_late_is_announced_with_a_mail(make: Make) -> None:
+    early = "announce: {before: 72h, text: Coming., notify: true}"
+    mailed = TICKET.replace("announce: {before: 2h, text: Coming.}", early)
+    rig = says(make(mailed), message=span(5, 6))
+    assert [sent.action.content.notify for sent in rig.page.sent] == [True]
