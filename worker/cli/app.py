@@ -16,6 +16,7 @@ from worker.cli.explain import explain
 from worker.cli.failures import Commands
 from worker.cli.history import history
 from worker.cli.inbox import inbox
+from worker.cli.init import init
 from worker.cli.interventions import adopt, approve, dismiss, retry
 from worker.cli.maintenance import maintenance
 from worker.cli.notices import notices
@@ -31,6 +32,7 @@ from worker.cli.status import status
 from worker.cli.testing import rule_tests
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
+    "init": init,
     "run": run,
     "check": check,
     "test": rule_tests,
