@@ -23,6 +23,7 @@ from worker.cli.notices import notices
 from worker.cli.pages import pages
 from worker.cli.pause import pause, resume
 from worker.cli.plan import plan
+from worker.cli.report import report
 from worker.cli.run import run
 from worker.cli.sandbox import sandbox
 from worker.cli.schema import schema
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "send": send,
     "status": status,
     "history": history,
+    "report": report,
     "show": show,
     "inbox": inbox,
     "notices": notices,

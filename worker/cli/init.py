@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 STARTER = files("worker.cli").joinpath("starter")
 _SAMPLE: Mapping[str, str] = {"website": "Website", "api": "API"}
-_RESERVED = ("from", "status", "true", "false", "null")
+_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+_RESERVED = ("from", "status", *_WORDS)
 
 
 def init(
@@ -154,7 +155,8 @@ def _page_text(provider: str, page: str, base_url: str, key: str, components: Ma
 
 def _quoted(text: str) -> str:
     """Write a text as YAML reads it back, whatever is in it."""
-    return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9 /_-]*", text) else json.dumps(text, ensure_ascii=False)
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9/_-]*( [A-Za-z0-9/_-]+)*", text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 # --- files

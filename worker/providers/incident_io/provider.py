@@ -131,6 +131,16 @@ class IncidentIo:
         """List the maintenance windows that are not complete, as ``ongoing`` does for incidents."""
         return self._unended(WINDOW, directory)
 
+    def published(self, directory: Directory, since: datetime) -> Sequence[RemoteIncident]:
+        """
+        List the incidents that were open at *since* or later, whoever opened them.
+
+        Raises:
+            ProviderUnavailable: The API could not be read.
+        """
+        query = {"status_page_id": directory.page_id, "start_at": _utc(since)}
+        return self._list(INCIDENT.path, f"{INCIDENT.noun}s", query, lambda data: reading.incident(data, INCIDENT))
+
     def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
         """Show an incident or a window; see ``ports.Provider``."""
         thing = FORMS[kind].thing
