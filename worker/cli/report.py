@@ -74,10 +74,8 @@ def report(
     if as_json:
         document({"since": start, "pages": {name: _data(look) for name, look in looks.items()}})
         return
-    for name, look in looks.items():
-        answer("\n".join([*_tell(name, look, start, online=online), ""]))
-    if not looks:
-        answer(f"nothing was said since {utc(start)} UTC")
+    told = ["\n".join(_tell(name, look, start, online=online)) for name, look in looks.items()]
+    answer("\n\n".join(told) or f"nothing was said since {utc(start)} UTC")
 
 
 def _rules(folder: Any, page: str) -> RuleSet:
