@@ -371,5 +371,7 @@ class Worker:
         except LedgerUnavailable as unavailable:
             return {"ledger": str(unavailable)}
         return {
-            f"pause of {flag.page or 'all pages'}": f"since {flag.at.isoformat()} by {flag.value}" for flag in flags
+            # Anybody may ask this: by whom and why stays between those who read the ledger.
+            f"pause of {flag.page or 'all pages'}": f"since {flag.at:%Y-%m-%d %H:%M:%S} UTC"
+            for flag in flags
         }
