@@ -116,10 +116,39 @@ def test_what_is_held_by_a_rule_that_is_gone_is_never_said(page: SandboxServer, 
         assert titles(page) == []
 
 
+@pytest.mark.parametrize("restarts", [False, True], ids=["while it runs", "while it is down"])
+def test_what_is_public_and_in_shadow_from_now_on_is_told_at_once(
+    page: SandboxServer, tmp_path: Path, restarts: bool
+) -> None:
+    rules, ledger = write_rules(tmp_path / "rules", page.url), tmp_path / "ledger.db"
+    with worker(rules, ledger, **ADMIN, STATUSBRIDGE_RELOAD="0.2") as running:
+        fires(running, "mail")
+        until(lambda: titles(page) == ["Trouble with mail"], "open")
+        if not restarts:
+            changed(rules, "publish: auto", "publish: shadow")
+            until(lambda: any("close it by hand" in line for line in running.lines), "told")
+    if restarts:
+        changed(rules, "publish: auto", "publish: shadow")
+        with worker(rules, ledger) as running:
+            until(lambda: any("close it by hand" in line for line in running.lines), "told")
+
+
 def test_what_is_held_follows_a_shortened_hold(page: SandboxServer, tmp_path: Path) -> None:
     rules = write_rules(tmp_path / "rules", page.url, hold="1h")
     with worker(rules, tmp_path / "ledger.db", **ADMIN, STATUSBRIDGE_RELOAD="0.2") as running:
         fires(running, "mail")
         until(lambda: metric(running, "statusbridge_ledger_episodes_held") == 1, "held")
         changed(rules, "hold: 1h", "hold: 0s")
+        until(lambda: titles(page) == ["Trouble with mail"], "open")
+
+
+def test_what_is_held_follows_a_hold_that_was_shortened_while_nobody_was_there(
+    page: SandboxServer, tmp_path: Path
+) -> None:
+    rules, ledger = write_rules(tmp_path / "rules", page.url, hold="1h"), tmp_path / "ledger.db"
+    with worker(rules, ledger, **ADMIN) as running:
+        fires(running, "mail")
+        until(lambda: metric(running, "statusbridge_ledger_episodes_held") == 1, "held")
+    changed(rules, "hold: 1h", "hold: 0s")
+    with worker(rules, ledger):
         until(lambda: titles(page) == ["Trouble with mail"], "open")

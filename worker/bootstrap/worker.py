@@ -110,13 +110,14 @@ class Worker:
         read = load or partial(load_rules, settings.rules)
         self._force = in_force(read(), environ, clock, tell)
         self._told_of = set(self._force.channels)
+        self._wake_all = partial(self._wake, clock)
         self.reload = Reloader(
             settings.rules,
             unasked=settings.reload > 0,
             current=lambda: self.rules,
             load=lambda: in_force(read(), environ, clock, tell, self._force),
             use=self._use,
-            wake=partial(self._wake, clock),
+            wake=self._wake_all,
             tell=tell,
             meter=self.meter,
             clock=clock,
@@ -326,6 +327,7 @@ class Worker:
     def start(self) -> None:
         """Start the threads."""
         self._running = True
+        self._wake_all()  # the rules may have changed while nobody was here
         self._alarm.start()
         for loop in self._loops:
             loop.start()

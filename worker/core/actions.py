@@ -211,7 +211,7 @@ class Working(Generic[Subject]):
         self.put(action)
         self.say(f"{kind} ({post}) {state}")
         if state is ActionState.SHADOWED:
-            self.said(action, Outcome(action_id=action.id, result=Result.DONE, at=self.now))
+            self.shadow(action)
         elif waits:
             self.notice(
                 "approval_waits", f"{action.id} awaits approval: {content.message or content.title}", Severity.INFO
@@ -223,6 +223,11 @@ class Working(Generic[Subject]):
         if self.publish is PublishMode.APPROVE and self.waits(kind, post):
             return ActionState.AWAITING_APPROVAL, "publish: approve"
         return ActionState.QUEUED, ""
+
+    def shadow(self, action: Action) -> None:
+        """Take an action that is decided and never sent for said."""
+        self.put(replace(action, state=ActionState.SHADOWED, reason="publish: shadow"))
+        self.said(action, Outcome(action_id=action.id, result=Result.DONE, at=self.now))
 
     # -- outcomes
 
@@ -304,6 +309,12 @@ class Working(Generic[Subject]):
         self.put(replace(ours, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
         self.set(guest=False)
         self.say(f"not attached any more: {outcome.detail}")
+
+    def _shadowed(self, action: Action, outcome: Outcome) -> None:
+        if action.kind.creates and action.sends:
+            self.hold(action, f"{outcome.detail}, and whether the page has it is not known")
+        else:
+            self.shadow(action)
 
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)

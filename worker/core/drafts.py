@@ -19,6 +19,7 @@ from worker.core.membership import Heard, Item
 from worker.core.model import (
     Action,
     ActionKind,
+    ActionState,
     ComponentStatus,
     Content,
     Episode,
@@ -63,7 +64,8 @@ class Context:
         rule: The revision that the episode follows; None: the rule is gone, and with it a held episode.
         page: Our name of the page.
         page_name: Its public name, for texts.
-        publish: The stricter of the rule's and the page's.
+        publish: The stricter of the page's and the rule's, as it is in force.
+        approve: What waits for a person, as the rule in force says it; None: as the rule above does.
         names: Our component names to what the public calls them.
         yielding: Whether an episode of a rule that this one yields to is live; the rule's id, or "".
         muted: Our names of the components under maintenance, and until when, grace included.
@@ -74,6 +76,7 @@ class Context:
     page: str
     page_name: str = ""
     publish: PublishMode = PublishMode.AUTO
+    approve: ApproveConfig | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     yielding: str = ""
     muted: Mapping[str, datetime] = field(default_factory=dict)
@@ -113,7 +116,7 @@ class Draft(Working[Episode]):
     """
 
     def __init__(self, episode: Episode, context: Context, cause: str, now: datetime) -> None:
-        super().__init__(episode, context.publish, cause, now)
+        super().__init__(episode, PublishMode.SHADOW if episode.shadow else context.publish, cause, now)
         self.context = context
         if context.rule is not None:
             self.bypasses = self.plan.existing is Existing.OPEN
@@ -182,7 +185,7 @@ class Draft(Working[Episode]):
 
     def waits(self, kind: ActionKind, post: Post) -> bool:  # noqa: ARG002
         """See ``Working``."""
-        return post in self.plan.approve.posts
+        return post in self.approval.posts
 
     def join(self, items: Iterable[Item], counts: Callable[[Event], bool] = lambda event: True) -> bool:
         """
@@ -233,6 +236,45 @@ class Draft(Working[Episode]):
             keepalives=episode.keepalives + 1 if action.post is Post.KEEPALIVE else 0,
         )
 
+    @property
+    def public(self) -> bool:
+        """Whether the page has, or may have, an incident of it."""
+        tried = any(action.kind.creates and action.sends for action in self.episode.actions)
+        return bool(self.episode.remote_id) or self.in_flight or tried
+
+    @property
+    def silenced(self) -> bool:
+        """Whether it is public, and `publish` has become `shadow`: then nothing more may be written to the page."""
+        return self.publish is PublishMode.SHADOW and not self.episode.shadow and self.public
+
+    def shadow(self, action: Action) -> None:
+        """See ``Working``. On a public incident nothing is taken for said that the page does not have."""
+        if self.silenced:
+            self.put(replace(action, state=ActionState.SHADOWED, reason="publish: shadow"))
+            return
+        self.set(shadow=True)
+        super().shadow(replace(action, guest=False))
+
+    def follow_publish(self) -> None:
+        """Where `publish` has become `shadow`, send nothing of what waits, and tell once what stays on the page."""
+        if self.publish is not PublishMode.SHADOW or self.episode.shadow:
+            self.set(told_open=False)
+            return
+        for action in self.episode.actions:
+            may_be_there = action.kind.creates and action.sends
+            if action.state not in (ActionState.SENDING, ActionState.UNKNOWN) and not may_be_there:
+                self.shadow(action)
+        known = self.episode.known
+        over = known is not None and known.incident_status is IncidentStatus.RESOLVED
+        if self.silenced and not over and not self.episode.told_open:
+            self.set(told_open=True)
+            what = f"incident {self.episode.remote_id}" if self.episode.remote_id else "what may be there of it"
+            self.notice(
+                "stays_open",
+                f"`publish` is `shadow` now: {what} stays on page `{self.episode.page}` as it is; close it by hand",
+                Severity.ERROR,
+            )
+
     def see(self, seen: Observed) -> None:
         """Take into account what the page shows; no verdict about people while something of ours may be on its way."""
         episode = self.episode
@@ -250,7 +292,9 @@ class Draft(Working[Episode]):
     @property
     def approval(self) -> ApproveConfig:
         """See ``Working``."""
-        return self.plan.approve if self.context.rule is not None else ApproveConfig()
+        if self.context.rule is None:
+            return ApproveConfig()
+        return self.context.approve or self.plan.approve
 
     def give_up(self, why: str) -> None:
         """See ``Working``."""

@@ -26,6 +26,7 @@ from worker.core.model import (
     Outcome,
     Phase,
     Post,
+    PublishMode,
     Result,
     Severity,
 )
@@ -85,6 +86,7 @@ def decide(
         heed(draft, stimulus)
     else:
         draft.cause = stimulus.cause
+    draft.follow_publish()
     draft.attempt(lambda: _reconcile(draft))
     return draft.verdict()
 
@@ -112,6 +114,7 @@ def _heard(
         if not draft.join(heard.items, counting):
             return NOTHING
         draft.say("held: first signal fires")
+    draft.follow_publish()
     draft.attempt(lambda: _reconcile(draft))
     return draft.verdict()
 
@@ -121,7 +124,7 @@ def _may_come_back(episode: Episode, context: Context, now: datetime) -> bool:
     plan = context.rule.plan if context.rule else None
     if episode.phase is not Phase.RESOLVED or not isinstance(plan, IncidentPlan) or episode.ended_at is None:
         return False
-    if episode.hands_off:
+    if episode.hands_off or episode.shadow is not (context.publish is PublishMode.SHADOW):
         return False
     soon = now - episode.ended_at < plan.reopen_within
     return _end_unsaid(episode) or (soon and not episode.guest)  # somebody else's may be over: look anew
@@ -235,7 +238,7 @@ def _open(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         _clearing(draft, plan, standing)
         return
     wakes = [_max_open(draft, plan)]
-    if not draft.in_flight and not draft.episode.hands_off:
+    if not draft.in_flight and not draft.episode.hands_off and not draft.silenced:
         if draft.episode.known is None:
             posts.first(draft, plan, standing)
         elif draft.context.yielding:
@@ -334,7 +337,7 @@ def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
 
 def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     known = draft.episode.known
-    if draft.episode.hands_off:
+    if draft.episode.hands_off or draft.silenced:
         return None
     if known is None:
         _take_back(draft, "all is clear meanwhile")
@@ -367,6 +370,8 @@ def _resolve(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         return
     elif draft.episode.hands_off:
         draft.leave_the_end("all clear")
+    elif draft.silenced:
+        draft.say("the page is not told")
     elif known.incident_status is IncidentStatus.RESOLVED:
         for action in draft.episode.actions:
             draft.cancel(action, "all clear before the page was told that it was back")

@@ -188,6 +188,7 @@ class Result(StrEnum):
     ABSENT = "absent"  # an unknown attempt was proven not to have been applied
     FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
     GONE = "gone"  # somebody else's incident, that an open was to be posted on, is over; nothing was sent
+    SHADOWED = "shadowed"  # `publish` is `shadow` by now; nothing was sent
     PERSON = "person"  # a person posted meanwhile; nothing more was sent
     BRAKED = "braked"  # too much has reached the page already; nothing was sent
     REPLAYED = "replayed"  # the page answered a create with an old object that is over
@@ -555,6 +556,8 @@ class Episode:
         known_name: What the page called it when we last wrote to it or looked; "" where that is not known.
         accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
         guest: What is said of it is posted on somebody else's incident.
+        shadow: It began in shadow, and stays there to its end.
+        told_open: The team was told that it stays open on the page, because `publish` has become `shadow`.
         posted_at: When the last post was made, as far as we know.
         rests_until: No write is tried sooner; None: at any time.
         mailed: Whether the open mailed the subscribers.
@@ -591,6 +594,8 @@ class Episode:
     known_name: str = ""
     accepted: frozenset[str] = frozenset()
     guest: bool = False
+    shadow: bool = False
+    told_open: bool = False
     posted_at: datetime | None = None
     rests_until: datetime | None = None
     mailed: bool = False

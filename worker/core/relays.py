@@ -50,6 +50,7 @@ def decide(
             return NOTHING
         episode = new_episode(key, episode, group, context, now)
     draft = Draft(episode, context, stimulus.cause, now)
+    draft.follow_publish()
     for item in stimulus.items:
         draft.join([item])
         draft.attempt(lambda item=item: _hear(draft, item))  # type: ignore[misc]
@@ -71,6 +72,7 @@ def _unheard(episode: Episode | None, stimulus: Stimulus, context: Context, now:
     elif isinstance(stimulus, Asked):
         draft.cause = stimulus.cause
         heed(draft, stimulus)
+    draft.follow_publish()
     expire(draft)
     draft.wake()
     return draft.verdict()
@@ -112,15 +114,15 @@ def _hear(draft: Draft, item: Item) -> None:
         _relay(draft, plan, item.event)
 
 
-def _give_up_refused(draft: Draft) -> None:
+def _give_up(draft: Draft, *more: ActionState) -> None:
     """Let a newer text pass one that the page refused or that is held, so that the end is never stuck behind it."""
     for action in draft.episode.actions:
-        if action.state in (ActionState.PARKED, ActionState.HELD) and action.post is not Post.OPEN:
+        if action.state in (ActionState.PARKED, ActionState.HELD, *more) and action.post is not Post.OPEN:
             draft.cancel(action, "a newer text follows")
 
 
 def _relay(draft: Draft, plan: RelayPlan, event: Event) -> None:
-    if draft.episode.hands_off:
+    if draft.episode.hands_off or draft.silenced:
         return
     words = _words(draft, plan, event)
     text = plan.text.render(words)
@@ -141,7 +143,7 @@ def _relay(draft: Draft, plan: RelayPlan, event: Event) -> None:
         draft.set(phase=Phase.OPEN, opened_at=draft.now)
         draft.add(ActionKind.OPEN_INCIDENT, Post.OPEN, content, key=key)
     else:
-        _give_up_refused(draft)
+        _give_up(draft)
         draft.add(ActionKind.UPDATE_INCIDENT, Post.RELAY, content)
     draft.set(relayed=text)
 
@@ -174,10 +176,12 @@ def _end(draft: Draft, plan: RelayPlan, event: Event) -> None:
         return
     if draft.episode.hands_off:
         draft.leave_the_end("ended upstream")
+    elif draft.silenced:
+        draft.say("the page is not told")
     else:
         notify = Post.RESOLVE in plan.notify and _mailed(draft)
         message = template.render(_words(draft, plan, event))
-        _give_up_refused(draft)
+        _give_up(draft, ActionState.AWAITING_APPROVAL)
         draft.close(message, notify=notify)
     draft.set(phase=Phase.RESOLVED, ended_at=draft.now)
     draft.say("resolved")

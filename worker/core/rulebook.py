@@ -27,7 +27,7 @@ from worker.core.model import (
     Window,
     episode_key,
 )
-from worker.core.ruleset import EventWindowPlan, IncidentPlan, Rule, RuleSet, WindowEntry
+from worker.core.ruleset import EventWindowPlan, IncidentPlan, RelayPlan, Rule, RuleSet, WindowEntry
 from worker.core.window_drafts import WindowContext
 from worker.core.windows import muted
 from worker.errors import ConfigError, EvaluationFailed
@@ -202,17 +202,32 @@ class RuleBook:
         ceiling = config.publish if config else PublishMode.AUTO
         if rule is None or isinstance(rule.plan, EventWindowPlan):
             return Context(rule=None, page=page)
-        yields = self.yields_to(rule)
+        yields, gate = self.yields_to(rule), self._gate(rule)
         return Context(
             rule=rule,
             page=page,
             page_name=config.page if config else page,
-            publish=max(ceiling, rule.plan.publish, key=_STRICTNESS.__getitem__),
+            publish=max(ceiling, gate.publish, key=_STRICTNESS.__getitem__),
+            approve=gate.approve,
             names=self._names.get(page, {}),
             yielding=", ".join(yields) if yields and yielding(yields, page) else "",
             muted=muted(muting, page),
             canaries=self._canaries_well(beats(), now) if self.canaries else {},
         )
+
+    def in_shadow(self, rule: Rule | None, page: str) -> bool:
+        """Say whether nothing of a rule may reach a page now."""
+        config = self.rules.pages.get(page)
+        if config is not None and config.publish is PublishMode.SHADOW:
+            return True
+        return rule is not None and self._gate(rule).publish is PublishMode.SHADOW
+
+    def _gate(self, rule: Rule) -> IncidentPlan | RelayPlan:
+        """Give the plan that says how far posts may go by themselves: whatever began by an older one, that in force."""
+        current = self._by_identity.get(rule.identity, rule).plan
+        plan = rule.plan if isinstance(current, EventWindowPlan) else current
+        assert not isinstance(plan, EventWindowPlan)
+        return plan
 
     def _canaries_well(self, beats: Mapping[str, Beat], now: datetime) -> Mapping[str, datetime | None]:
         return {name: well_since(beats.get(name), canary.within, now) for name, canary in self.canaries.items()}

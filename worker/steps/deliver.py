@@ -191,6 +191,9 @@ class Deliver:
             return
         if self._outbox.paused(action.page):
             raise Conflict(action.id)  # claimed before the pause: nothing is written down
+        if self._in_shadow(subject):
+            self._settle(action, self._look.outcome(action, Result.SHADOWED, "`publish` is `shadow` now"))
+            return
         now = self._clock()
         sending = begin(current, now)
         attempt = Attempt(
@@ -214,6 +217,13 @@ class Deliver:
             sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
         )
         self._checkpoint("after_confirm")
+
+    def _in_shadow(self, subject: Episode | Window) -> bool:
+        """Whether `publish` has become `shadow` since it was decided to write this."""
+        if isinstance(subject, Window):
+            return False
+        book = self._book()
+        return book.in_shadow(book.followed_by(subject, self._episodes.revision), subject.page)
 
     def _sent(self, action: Action, channel: Channel, request: Request) -> Outcome:
         """
@@ -282,7 +292,7 @@ class Deliver:
 
     def _left_open(self, action: Action, outcome: Outcome) -> list[Attempt]:
         """The attempt that a worker did not live to settle gets its verdict now."""
-        if action.state is ActionState.QUEUED or outcome.result is Result.UNKNOWN:
+        if action.state is ActionState.QUEUED or outcome.result in (Result.UNKNOWN, Result.SHADOWED):
             return []
         last = self._outbox.attempts(action.id)[-1:]
         return [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.unit.core.transcript import RULES, START, Transcript
-from worker.core.model import Event, IncidentStatus, Result, Status
+from worker.core.model import Event, IncidentStatus, PublishMode, Result, Status
 from worker.core.ruleset import Rule
 
 RELAY = """
@@ -180,6 +181,29 @@ def test_an_end_that_waited_for_an_opening_that_had_to_be_ours_after_all_ends_it
     t.outcome(opening, Result.GONE).passes("1m")
     assert [line.split(" ", 1)[1] for line in t.said] == ["open open mails", "update relay", "resolve resolve mails"]
     assert [(a.remote_id, a.guest) for _, a in t.posts[1:]] == [("inc-1", False)] * 2
+
+
+def test_an_end_does_not_wait_behind_a_text_that_nobody_has_approved() -> None:
+    t = Transcript(majors()).hears(word(0, "One."))
+    t.context = replace(t.context, publish=PublishMode.APPROVE)
+    t.hears(word(1, "Two."))
+    assert t.states == ["relay awaiting_approval"]
+    assert t.hears(end(2)).said[-1].endswith("resolve resolve mails")
+
+
+def test_a_relay_in_shadow_stays_there_and_a_public_one_is_left_alone() -> None:
+    t = Transcript(majors())
+    t.context = replace(t.context, publish=PublishMode.SHADOW)
+    t.hears(word(0, "One."))
+    t.context = replace(t.context, publish=PublishMode.AUTO)
+    t.hears(word(1, "Two.")).hears(end(2))
+    assert (t.said, t.phase, t.notices) == ([], "resolved", [])
+    t.hears(word(3, "Again."))
+    assert t.said == ["0m open open mails"]
+    t.context = replace(t.context, publish=PublishMode.SHADOW)
+    t.hears(word(4, "And again.")).hears(end(5))
+    assert t.said == ["0m open open mails"]
+    assert [n.code for n in t.notices] == ["stays_open"]
 
 
 def test_a_downgrade_below_the_rule_ends_it_only_where_there_is_a_text() -> None:
