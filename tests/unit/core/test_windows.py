@@ -207,6 +207,7 @@ def test_ten_thousand_random_downtimes() -> None:
         assert all(at < END for at, action in clock.posts if action.post in (Post.ANNOUNCE, Post.REMIND, Post.START))
         assert all(at >= END for at, action in clock.posts if action.post is Post.COMPLETE)
         assert Post.COMPLETE in posts or not posts
+        assert [action.kind.creates for _, action in clock.posts] == [at == 0 for at in range(len(posts))]
         assert clock.window.phase is (WindowPhase.COMPLETE if posts else WindowPhase.SKIPPED)
         assert not clock.window.actions
 
