@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from worker.bootstrap import load_rules, pages, utc_now
+from worker.bootstrap.evenness import Evenness
 from worker.bootstrap.in_force import InForce, in_force
 from worker.bootstrap.reload import Reloader
 from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
@@ -87,6 +88,7 @@ class Worker:
         settings: How to run.
         environ: Where secrets are looked up.
         clock: The time.
+        monotonic: Seconds that run on whatever becomes of *clock*.
         checkpoint: Called with a name at each point where a crash must be harmless; for tests.
         load: Gives the rules, at the start and whenever they are read again; None: reads those of the settings.
     """
@@ -97,6 +99,7 @@ class Worker:
         *,
         environ: Mapping[str, str],
         clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
         checkpoint: Callable[[str], None] = lambda point: None,
         load: Callable[[], RuleSet] | None = None,
     ) -> None:
@@ -104,7 +107,8 @@ class Worker:
         self.meter = PrometheusMeter()
         self.run_token = secrets.token_urlsafe(32)
         self._draining = False
-        self._running = False
+        self._running = self._caught_up = False
+        self._evenness = Evenness(clock, monotonic)
         tell = partial(self._tell, clock)
         self._told_gone: set[str] = set()
         read = load or partial(load_rules, settings.rules)
@@ -148,6 +152,7 @@ class Worker:
             "footprints": ledger,
             "channels": lambda: self._force.channels,
             "checkpoint": checkpoint,
+            "even_since": self._evenness,
             **common,
         }
         self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
@@ -156,11 +161,13 @@ class Worker:
         own = {"switches": ledger, "footprints": ledger, "provider": lambda page: self._force.channels[page].provider}
         self._commands = Commands(**own, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
-        self._reacting = Loop("react", Courtesy(self._timed("react", self._react.run_once), self._arrived), poll)
-        delivering = self._timed("deliver", self._deliver.run_once)
+        reacting = self._timed("react", partial(self._catch_up, clock))
+        self._reacting = Loop("react", Courtesy(reacting, self._arrived), poll)
+        delivering = self._timed("deliver", self._once_caught_up(self._deliver.run_once))
         loops = [Loop(f"deliver-{n}", delivering, poll) for n in range(max(1, self.settings.deliver_threads - 1))]
         # One is kept for windows, so that a storm of incidents makes no window late.
-        self._moving = Loop("deliver-windows", self._timed("deliver", self._transitions.run_once), poll)
+        moving = self._timed("deliver", self._once_caught_up(self._transitions.run_once))
+        self._moving = Loop("deliver-windows", moving, poll)
         self._delivering = [*loops, *([self._moving] if self.settings.deliver_threads > 1 else [])]
         self._observing: dict[str, Loop] = {}
         self._asking: dict[str, Loop] = {}
@@ -190,7 +197,25 @@ class Worker:
 
     # -- what follows from what
 
+    def _catch_up(self, clock: Clock, limit: int) -> int:
+        """
+        React; and let the others begin once there is nothing left that was accepted before the start.
+
+        What waits in the inbox may say that it is over: before that is heard, nothing is decided by the clock or sent.
+        """
+        done = self._react.run_once(limit)
+        if done < limit and not self._caught_up:
+            self._caught_up = True
+            self._alarm.set(clock())
+            ring_some(self._delivering, len(self._delivering))
+        return done
+
+    def _once_caught_up(self, step: Callable[[], bool]) -> Callable[[], bool]:
+        return lambda: self._caught_up and step()
+
     def _advance_all(self) -> None:
+        if not self._caught_up:
+            return
         for _ in range(MOST_ROUNDS):
             if not self._advance.run_once():
                 break
@@ -331,7 +356,6 @@ class Worker:
         self._alarm.start()
         for loop in self._loops:
             loop.start()
-        self._advance_all()
 
     def stop(self) -> None:
         """Finish what runs, within about 15 s, and close the ledger."""

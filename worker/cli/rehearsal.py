@@ -245,7 +245,9 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
     """The worker on a free port, for the length of a block; gives its address."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], clock: FastClock, rules: RuleSet) -> None:
-        self._worker = Worker(settings, environ=environ, clock=clock, load=lambda: rules)
+        self._worker = Worker(
+            settings, environ=environ, clock=clock, monotonic=lambda: clock().timestamp(), load=lambda: rules
+        )
         self._url = ""
         self._up = threading.Event()
         self._server = Server(self._worker.app, settings.host, settings.port, self._started)

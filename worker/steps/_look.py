@@ -6,9 +6,9 @@ Everything here only reads. What follows from a look, and whether anything is se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from worker.core.footprints import LOOKED_FOR, bears, echoes
 from worker.core.model import (
@@ -36,13 +36,19 @@ class Look:
     """
     What the page shows, held against what the ledger knows of our own posts.
 
+    Args:
+        even_since: Since when the clock has run evenly; a span that begins before that may have any length.
+
     Every method raises ProviderUnavailable where the page could not be read.
     """
 
-    def __init__(self, outbox: Outbox, footprints: Footprints, clock: Clock) -> None:
+    def __init__(
+        self, outbox: Outbox, footprints: Footprints, clock: Clock, even_since: Callable[[], datetime]
+    ) -> None:
         self._outbox = outbox
         self._footprints = footprints
         self._clock = clock
+        self._even_since = even_since
 
     def outcome(self, action: Action, result: Result, detail: str) -> Outcome:
         """Make the outcome of a look."""
@@ -150,8 +156,9 @@ class Look:
         return replace(outcome, update_id=update.id, published_at=update.published_at) if update else outcome
 
     def _missing(self, action: Action, attempts: Sequence[Attempt], channel: Channel) -> Outcome:
-        now = self._clock()
-        sent_at = max((attempt.started_at for attempt in attempts), default=now)
+        now, even_since = self._clock(), self._even_since()
+        started_at = max((attempt.started_at for attempt in attempts), default=now)
+        sent_at = even_since if started_at > now else max(started_at, even_since)
         believable = sent_at + DEADLINE + channel.settle
         if now < believable:
             early = self.outcome(action, Result.UNKNOWN, "not on the page yet")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.core.actions import begin
@@ -63,6 +63,7 @@ class Deliver:
     Args:
         channels: Our page names to their channels; what is not here is never claimed.
         kinds: Nothing else is claimed.
+        even_since: Since when the clock has run evenly; a span that begins before that may have any length.
     """
 
     def __init__(
@@ -79,9 +80,10 @@ class Deliver:
         meter: Meter,
         kinds: Collection[ActionKind] = EVERY_KIND,
         checkpoint: Callable[[str], None] = lambda point: None,
+        even_since: Callable[[], datetime] = lambda: datetime.min.replace(tzinfo=UTC),
     ) -> None:
         self._outbox = outbox
-        self._look = Look(outbox, footprints, clock)
+        self._look = Look(outbox, footprints, clock, even_since)
         self._footprints = footprints
         self._episodes = episodes
         self._windows = windows

@@ -152,8 +152,10 @@ class Rig:
             footprints=self.ledger,
             channels=lambda: self.channels,
             checkpoint=lambda point: self.checkpoint(point),
+            even_since=lambda: self.even_since,
             **common,
         )
+        self.even_since = START - timedelta(days=1)
         self.observe_step = Observe(
             footprints=self.ledger, channels=lambda: self.channels, every=timedelta(minutes=1), **common
         )

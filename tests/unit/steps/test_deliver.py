@@ -202,6 +202,18 @@ def test_an_update_is_sent_once_more_only_after_its_absence_is_proven(make: Make
     assert rig.codes == []
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_proves_no_absence(make: Make, hours: int) -> None:
+    rig = worsens(opened(make), Answer.LATE).passes("1m")
+    rig.now = rig.even_since = rig.now + timedelta(hours=hours)
+    for _ in range(20):
+        rig.now += timedelta(seconds=5)
+        rig.settles()
+    rig.page.arrive()
+    rig.passes("2h")
+    assert rig.page.said("inc-1") == ["It began.", "It got worse."]
+
+
 def test_an_update_that_arrives_just_before_it_would_be_given_up_is_not_sent_again(make: Make) -> None:
     rig = worsens(opened(make), Answer.LATE).passes(LATE_ENOUGH - timedelta(seconds=1))
     rig.page.arrive()
