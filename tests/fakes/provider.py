@@ -233,6 +233,29 @@ class FakePage:
         with self._lock:
             del self.incidents[incident]
 
+    def person_schedules(
+        self, name: str, starts_at: datetime, ends_at: datetime, *components: str, automate: bool = False
+    ) -> str:
+        """Somebody schedules a window; give its id."""
+        touched = frozenset(remote for each in components or ("checkout",) for remote in COMPONENTS.get(each, (each,)))
+        window = self._open(name, touched)
+        self._timed(window, [starts_at.isoformat(), ends_at.isoformat()], automate=automate)
+        self._post(window, "We work on it.", WindowStatus.SCHEDULED)
+        return window
+
+    def person_moves(self, window: str, starts_at: datetime, ends_at: datetime) -> None:
+        """Somebody edits the times of a window."""
+        self._timed(window, [starts_at.isoformat(), ends_at.isoformat()])
+
+    def person_automates(self, window: str, *, automate: bool = True) -> None:
+        """Somebody switches the automation of a window on or off."""
+        with self._lock:
+            self.incidents[window] = replace(self.incidents[window], automate=automate)
+
+    def statuses(self, window: str) -> list[str]:
+        """Give what each post of a window made of it, oldest first."""
+        return [update.status.removeprefix("maintenance_") for update in self.incidents[window].updates]
+
     def said(self, incident: str) -> list[str]:
         """Give the messages of an incident, oldest first."""
         return [update.message for update in self.incidents[incident].updates]
@@ -255,6 +278,12 @@ class FakePage:
         self.reads += 1
         if self.down:
             raise ProviderUnavailable("the page cannot be reached")
+        for window in [each for each in self.incidents.values() if each.automate and each.starts_at and each.ends_at]:
+            moves = {WindowStatus.IN_PROGRESS: window.starts_at, WindowStatus.COMPLETE: window.ends_at}
+            for status, due in moves.items():
+                said = [update.status for update in self.incidents[window.id].updates]
+                if due and due <= self.clock() and not {status, WindowStatus.COMPLETE} & set(said):
+                    self._post(window.id, f"By itself: {status}.", status)
 
     def _shown(self) -> dict[str, RemoteIncident]:
         with self._lock:

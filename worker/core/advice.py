@@ -26,7 +26,6 @@ _SEVERITY_FIELDS = ("severity", "labels.severity")
 
 
 _NOT_YET: Mapping[str, Sequence[Path]] = {
-    "page": (("adopt_maintenance",),),
     "notices": ((),),
 }
 """What a file may already say although nothing acts on it in this version."""

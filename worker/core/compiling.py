@@ -17,6 +17,7 @@ from worker.core.conditions import CompileFailed, Want, compile_event, compile_j
 from worker.core.documents import Path
 from worker.core.model import ComponentStatus, IncidentStatus, Post, digest
 from worker.core.ruleset import (
+    Adoption,
     ApproveConfig,
     Canary,
     Driver,
@@ -35,6 +36,7 @@ from worker.core.ruleset import (
     Said,
     Template,
     WindowEntry,
+    WindowPlan,
 )
 from worker.core.spec.file import RuleSpec
 from worker.core.spec.maintenance import (
@@ -49,6 +51,7 @@ from worker.core.spec.maintenance import (
     WindowCommon,
 )
 from worker.core.spec.matches import Match, MatchSpec
+from worker.core.spec.pages import AdoptSpec
 from worker.core.spec.plans import ApproveSpec, ChosenComponent, IncidentSpec, KeepaliveSpec, RelaySpec
 from worker.core.spec.scalars import CelSpec, Strict
 from worker.core.spec.sources import CanarySpec, EventSpec
@@ -331,6 +334,33 @@ def compile_window(
         place=place,
         **_common(window, Compiler(tell), ()),
     )
+
+
+def compile_adoption(spec: AdoptSpec, page: str, compiler: Compiler, loc: Path) -> Adoption:
+    """Make what a page adopts, and how."""
+    start, complete = (compiler.text(getattr(spec, name), (*loc, name)) for name in ("start", "complete"))
+    written = spec_of(spec)
+    plan = WindowPlan(
+        id=str(loc[-1]),
+        pages=(page,),
+        components=(),
+        title=compiler.title(str(loc[-1]), loc),
+        announce=None,
+        reminders=(),
+        start=Said(text=start, notify=spec.notify),
+        complete=Said(text=complete, notify=spec.notify),
+        failed=complete,
+        reschedule=None,
+        cancel=Said(text=complete, notify=False),
+        cancel_deletes=False,
+        driver=Driver.WORKER,
+        missed=Missed(spec.missed),
+        overrun=None,
+        grace=spec.grace,
+        spec=written,
+        hash=digest(written),
+    )
+    return Adoption(title=compile_match({"title": spec.title}, compiler, loc), plan=plan)
 
 
 def _event_window(window: RuleMaintenanceSpec, compiler: Compiler, **known: Any) -> EventWindowPlan:

@@ -86,7 +86,7 @@ class Phase(StrEnum):
 
 
 class WindowPhase(StrEnum):
-    """Where a maintenance window stands; it only ever moves on, in this order."""
+    """Where a maintenance window stands; it moves on in this order, back only as long as the page was not told."""
 
     PLANNED = "planned"
     SCHEDULED = "scheduled"
@@ -107,6 +107,7 @@ class Origin(StrEnum):
     ENTRY = "entry"  # of ``maintenance:``
     RULE = "rule"  # and the signals that it matches
     COMMAND = "command"  # a person has scheduled it
+    PAGE = "page"  # where people made it
 
 
 class Post(StrEnum):
@@ -659,7 +660,8 @@ class Window:
         remote_id: The page's object; "" while there is none.
         known_name: What the page called it when we last wrote to it or looked; "" where that is not known.
         accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
-        hands_off: A person, or the page itself, moves it.
+        automated: The page itself moves it at its times, as it was last read.
+        hands_off: A person moves it, or the page itself where that was not asked for.
         fault: Why its entry could not be followed the last time, or "".
         next_seq: The next action's seq.
         wake_at: When to look at it again without a stimulus; None: never.
@@ -700,6 +702,7 @@ class Window:
     remote_id: str = ""
     known_name: str = ""
     accepted: frozenset[str] = frozenset()
+    automated: bool = False
     hands_off: bool = False
     fault: str = ""
     next_seq: int = 1

@@ -179,7 +179,17 @@ class RuleBook:
         followed = self._follows_entry(context, window, revision)
         return replace(followed, gone=followed.plan is None)
 
-    _FOLLOWS: ClassVar = {Origin.ENTRY: _follows_entry, Origin.RULE: _follows_rule, Origin.COMMAND: _follows_order}
+    def _follows_page(self, context: WindowContext, window: Window, _revision: Revision) -> WindowContext:
+        config = self.rules.pages.get(window.page)
+        adoption = config.adoption if config else None
+        return replace(context, plan=adoption.plan) if adoption is not None else replace(context, gone=True)
+
+    _FOLLOWS: ClassVar = {
+        Origin.ENTRY: _follows_entry,
+        Origin.RULE: _follows_rule,
+        Origin.COMMAND: _follows_order,
+        Origin.PAGE: _follows_page,
+    }
 
     def context(
         self,

@@ -8,16 +8,17 @@ files, resolving secrets and knowing the vendors are for the shell.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from worker.core import advice, checking, recurrence
 from worker.core.checking import Checker, Known, SourceFacts, find, names_in
 from worker.core.compiling import (
     Compiler,
     Spec,
+    compile_adoption,
     compile_canary,
     compile_entry,
     compile_mapping,
-    compile_match,
     compile_rule,
     compile_spec,
     compile_window,
@@ -136,14 +137,12 @@ class _Loader:
         page = self._read(PageSpec, entry)
         if page is None:
             return None
+        adoption = None
         if page.adopt_maintenance is not None:
             compiler = Compiler(self._tell(entry))
-            compile_match({"title": page.adopt_maintenance.title}, compiler, ("adopt_maintenance",))
-            compiler.text(page.adopt_maintenance.start, ("adopt_maintenance", "start"))
-            compiler.text(page.adopt_maintenance.complete, ("adopt_maintenance", "complete"))
-        advice.advise_of_what_is_to_come("page", entry, self._report)
+            adoption = compile_adoption(page.adopt_maintenance, name, compiler, ("adopt_maintenance",))
         spec = spec_of(page)
-        return _page_config(name, entry, page, spec), spec
+        return replace(_page_config(name, entry, page), adoption=adoption), spec
 
     def _source(self, name: str, entry: Entry) -> tuple[SourceConfig, Spec] | None:
         Checker(entry, self._known, self._report).source()
@@ -202,7 +201,7 @@ def _items(source: Entry) -> list[str]:
     return [name for step in (each if isinstance(each, list) else [each]) for name in names_in(step)]
 
 
-def _page_config(name: str, entry: Entry, page: PageSpec, spec: Spec) -> PageConfig:
+def _page_config(name: str, entry: Entry, page: PageSpec) -> PageConfig:
     return PageConfig(
         name=name,
         provider=page.provider,
@@ -219,7 +218,6 @@ def _page_config(name: str, entry: Entry, page: PageSpec, spec: Spec) -> PageCon
         settle=page.settle,
         limits=Limits(incidents=page.limits.incidents, updates=page.limits.updates, mails=page.limits.mails),
         place=entry.place,
-        extra={"adopt_maintenance": spec["adopt_maintenance"]} if page.adopt_maintenance is not None else {},
     )
 
 

@@ -98,7 +98,7 @@ class PageConfig:
     Args:
         page: Its name or id at the provider.
         settle: How long a request that timed out may still be applied.
-        extra: Keys for parts that are built on this one, as read (``adopt_maintenance``).
+        adoption: Which windows that people made on the page are moved along; None: none.
     """
 
     name: str
@@ -111,7 +111,7 @@ class PageConfig:
     settle: timedelta = timedelta(minutes=2)
     limits: Limits = field(default_factory=Limits)
     place: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    adoption: Adoption | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +341,20 @@ class WindowPlan:
     spec: Mapping[str, Any]
     hash: str
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """
+    ``adopt_maintenance`` of a page.
+
+    Args:
+        title: What the name of a window must meet, as the field ``title`` of an event.
+        plan: What is said when it starts and is complete, and nothing else.
+    """
+
+    title: tuple[Matcher, ...]
+    plan: WindowPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

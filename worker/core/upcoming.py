@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 from worker.core.model import Origin, Window, WindowPhase, window_id
 from worker.core.recurrence import Occurrence, occurrences
 from worker.core.ruleset import RuleSet, WindowEntry
-from worker.core.window_drafts import Planned, Stimulus, Tick
-from worker.core.windows import WAITING
+from worker.core.window_drafts import WAITING, Planned, Stimulus, Tick
 
 LEAST_HORIZON = timedelta(days=8)
 """How far ahead windows are planned at least, so that people can see them."""
@@ -54,13 +53,15 @@ def steps(rules: RuleSet, known: Sequence[Window], now: datetime) -> list[Step]:
 
 
 def _revised(rules: RuleSet, known: Sequence[Window]) -> Iterator[Step]:
-    """Look at the windows of rules that are not what they were."""
+    """Look at the windows of rules and pages that are not what they were."""
     hashes = {(rule.identity, page): rule.hash for rule in rules.rules for page in rule.plan.pages}
+    adopts = {name: page.adoption.plan.hash for name, page in rules.pages.items() if page.adoption is not None}
     for window in known:
-        if window.origin is Origin.RULE and window.phase.live:
-            now = hashes.get((window.plan_id, window.page))
-            if now != window.plan_hash and (now is not None or window.phase in WAITING):
-                yield Step(window=window, stimulus=Tick(cause="the rules"))
+        if window.origin is Origin.ENTRY or not window.phase.live:
+            continue
+        now = adopts.get(window.page) if window.origin is Origin.PAGE else hashes.get((window.plan_id, window.page))
+        if now != window.plan_hash and (now is not None or window.phase in WAITING):
+            yield Step(window=window, stimulus=Tick(cause="the rules"))
 
 
 def _line(plan: WindowEntry, page: str, known: Sequence[Window], now: datetime) -> list[Step]:
@@ -106,8 +107,8 @@ def _differs(window: Window, each: Occurrence, plan: WindowEntry) -> bool:
 
 
 def _still(plan: WindowEntry, window: Window) -> bool:
-    """Whether the entry has it, only farther ahead than windows are planned, or by now past its end."""
-    found = occurrences(plan, window.starts_at, most=1)
+    """Whether the entry has it: farther ahead than windows are planned, past its end, or moved on the page."""
+    found = occurrences(plan, window.asked[0] if window.asked else window.starts_at, most=1)
     return bool(found) and found[0].key == window.occurrence
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, overload
 
 from worker.core.actions import Working
+from worker.core.footprints import Observed
 from worker.core.interventions import Asked
 from worker.core.membership import Heard
 from worker.core.model import (
@@ -32,6 +33,9 @@ from worker.core.model import (
 from worker.core.ruleset import Impact, Rule, Said, WindowPlan
 from worker.core.words import Standing, own_words
 from worker.errors import EvaluationFailed
+
+WAITING = (WindowPhase.PLANNED, WindowPhase.SCHEDULED)
+"""Phases before the start."""
 
 SILENT_AFTER = timedelta(minutes=15)
 """What is said so much later than it was due mails nobody."""
@@ -53,7 +57,12 @@ class Planned:
     ends_at: datetime
 
 
-Stimulus = Tick | Planned | Heard | Outcome | Asked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disowned:
+    """An adopted window turned out to be one that we made ourselves, and that the ledger knows as such."""
+
+
+Stimulus = Tick | Planned | Heard | Outcome | Asked | Observed | Disowned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +172,8 @@ class WindowDraft(Working[Window]):
         if action.kind is ActionKind.CANCEL_MAINTENANCE:
             self.set(known=None, known_times=(), remote_id="")
             return
+        if action.kind.creates:
+            self.set(automated=content.automate)
         status = outcome.window or content.window_status
         if status is not None:
             self.set(known=status)
@@ -184,6 +195,15 @@ class WindowDraft(Working[Window]):
         self.set(known=WindowStatus(shown.status))
         if shown.starts_at is not None and shown.ends_at is not None:
             self.set(known_times=(shown.starts_at, shown.ends_at))
+
+    def to(self, phase: WindowPhase, **fields: Any) -> None:
+        """Let it stand somewhere else."""
+        self.set(phase=phase, **fields)
+        self.say(phase.value.replace("_", " "))
+
+    def reminders_due(self) -> int:
+        """Count the reminders whose time has come."""
+        return sum(self.window.starts_at - said.before <= self.now for said in self.plan.reminders)
 
     def _tells_times(self, action: Action) -> bool:
         """Whether nobody need be told the new times any more."""

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.core import event_windows, window_orders
+from worker.core import event_windows, page_windows, window_orders
+from worker.core.footprints import Observed
 from worker.core.interventions import Asked
 from worker.core.matching import fits
 from worker.core.membership import Heard, joined
@@ -31,6 +32,8 @@ from worker.core.model import (
 )
 from worker.core.ruleset import Driver, Missed, Said, WindowPlan
 from worker.core.window_drafts import (
+    WAITING,
+    Disowned,
     Planned,
     Stimulus,
     WindowContext,
@@ -49,8 +52,6 @@ ENDED = "The maintenance has ended."
 """Said where nothing is known of the text that was meant for it."""
 
 CANCELLED = "This maintenance will not take place."
-
-WAITING = (WindowPhase.PLANNED, WindowPhase.SCHEDULED)
 
 
 def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: datetime) -> WindowVerdict:
@@ -78,6 +79,12 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
     elif isinstance(stimulus, Heard):
         draft.cause = stimulus.cause
         draft.set(members=joined(window.members, stimulus.items, now))
+    elif isinstance(stimulus, Observed):
+        draft.cause = "the page"
+        page_windows.see(draft, stimulus)
+    elif isinstance(stimulus, Disowned):
+        draft.cause = "the page"
+        page_windows.disown(draft)
     else:
         draft.cause = stimulus.cause
     draft.attempt(lambda: _reconcile(draft))
@@ -108,7 +115,9 @@ def mutes(window: Window, now: datetime) -> bool:
 
 
 def _reconcile(draft: WindowDraft) -> None:
-    if draft.context.gone and draft.window.phase in WAITING:
+    if draft.window.origin is Origin.PAGE:
+        page_windows.reconcile(draft)
+    elif draft.context.gone and draft.window.phase in WAITING:
         draft.set(withdrawn=draft.window.origin is Origin.ENTRY)
         _call_off(draft, f"its {draft.window.origin} is gone")
     elif draft.window.origin is Origin.RULE:
@@ -176,7 +185,7 @@ def _ask(draft: WindowDraft, starts_at: datetime, ends_at: datetime) -> None:
     draft.say(f"moved to {wanted[0].isoformat()} – {wanted[1].isoformat()}")
     draft.set(owed=Post.RESCHEDULE if draft.plan.reschedule else None)
     if not begun:
-        draft.set(reminded=_reminders_due(draft))
+        draft.set(reminded=draft.reminders_due())
 
 
 def _call_off(draft: WindowDraft, why: str) -> None:
@@ -192,21 +201,24 @@ def _move(draft: WindowDraft) -> None:
     if not window.phase.live:
         return
     if now >= window.ends_at and not _goes_on(draft):
-        _to(draft, WindowPhase.COMPLETE, ended_at=now if window.overran else window.ends_at)
-        if draft.window.hands_off and window.known is not None:
+        draft.to(WindowPhase.COMPLETE, ended_at=now if window.overran else window.ends_at)
+        if _left_to_people(window) and window.known not in (None, WindowStatus.COMPLETE):
             draft.notice("complete_by_hand", "over, but not ours to move on the page any more: look there")
     elif window.phase is WindowPhase.IN_PROGRESS:
         return
     elif now >= window.starts_at:
-        missed = now - _start_due(window) > MISSED_AFTER and draft.plan.missed is Missed.SKIP
-        _to(draft, WindowPhase.IN_PROGRESS, missed_start=missed)
+        if window.hands_off and not window.automated:
+            return  # whoever moves it begins it when they like, and the page will show it
+        skips = draft.context.plan is not None and draft.plan.missed is Missed.SKIP
+        missed = skips and now - _start_due(window) > MISSED_AFTER
+        draft.to(WindowPhase.IN_PROGRESS, missed_start=missed)
     elif window.phase is WindowPhase.PLANNED and now >= _announced_at(draft):
-        _to(draft, WindowPhase.SCHEDULED)
+        draft.to(WindowPhase.SCHEDULED)
 
 
-def _to(draft: WindowDraft, phase: WindowPhase, **fields: Any) -> None:
-    draft.set(phase=phase, **fields)
-    draft.say(phase.value.replace("_", " "))
+def _left_to_people(window: Window) -> bool:
+    """Whether a window of ours is to be ended by a person."""
+    return window.hands_off and not window.automated and window.origin is not Origin.PAGE
 
 
 def _goes_on(draft: WindowDraft) -> bool:
@@ -216,10 +228,12 @@ def _goes_on(draft: WindowDraft) -> bool:
     After that the page is left as it is, because it would be false that the work is done; but what keeps it from being
     said is a matter for people.
     """
-    window, overrun = draft.window, draft.plan.overrun if draft.context.plan else None
-    skipped = window.missed_start or (window.phase in WAITING and draft.plan.missed is Missed.SKIP)
-    if overrun is None or window.hands_off or skipped:
+    window, plan = draft.window, draft.context.plan
+    if plan is None or plan.overrun is None or window.hands_off or window.missed_start:
         return False
+    if window.phase in WAITING and plan.missed is Missed.SKIP:
+        return False
+    overrun = plan.overrun
     busy = next((event for event in draft.context.firing if fits(overrun.sources, overrun.matchers, event)), None)
     if busy is None:
         return False
@@ -254,6 +268,8 @@ def _next(draft: WindowDraft) -> datetime | None:
     window = draft.window
     if window.phase is WindowPhase.PLANNED:
         return _announced_at(draft)
+    if window.phase is WindowPhase.SCHEDULED and window.hands_off:
+        return window.starts_at if window.automated else window.ends_at
     if window.phase is WindowPhase.SCHEDULED:
         ahead = [window.starts_at - each.before for each in _reminders(draft)[window.reminded :]]
         return min([window.starts_at, *ahead])
@@ -267,7 +283,7 @@ def _next(draft: WindowDraft) -> datetime | None:
 
 def _announce(draft: WindowDraft) -> None:
     window = draft.window
-    due = _reminders_due(draft)
+    due = draft.reminders_due()
     reminds = due > window.reminded and window.known is not None
     # An announcement that is as late as a reminder says it all; what is said is said, also where the clock is set back.
     draft.set(reminded=max(due, window.reminded))
@@ -284,10 +300,6 @@ def _announce(draft: WindowDraft) -> None:
 
 def _reminders(draft: WindowDraft) -> list[Said]:
     return sorted(draft.plan.reminders, key=lambda said: said.before, reverse=True)
-
-
-def _reminders_due(draft: WindowDraft) -> int:
-    return sum(draft.window.starts_at - said.before <= draft.now for said in draft.plan.reminders)
 
 
 def _start(draft: WindowDraft) -> None:
@@ -334,7 +346,7 @@ def _complete(draft: WindowDraft) -> None:
     if window.known is None:
         for action in window.actions:
             draft.cancel(action, "over before it was published")
-        _to(draft, WindowPhase.SKIPPED)
+        draft.to(WindowPhase.SKIPPED)
     elif plan is None or plan.driver is Driver.WORKER:
         _end(draft, Post.COMPLETE, _last_word(plan, window) if plan else None, ENDED)
 
@@ -360,8 +372,7 @@ def _end(draft: WindowDraft, post: Post, said: Said | None, otherwise: str) -> N
     window, waits = draft.window, draft.pending(ActionKind.COMPLETE_MAINTENANCE)
     if window.known is WindowStatus.COMPLETE or (waits is not None and waits.post is post):
         return
-    automate = draft.context.plan is not None and draft.plan.driver is Driver.PROVIDER
-    end: dict[str, Any] = {"window_status": WindowStatus.COMPLETE, "automate": automate}
+    end: dict[str, Any] = {"window_status": WindowStatus.COMPLETE}
     due = window.ended_at or window.ends_at
     said = draft.meant(post, said)
     try:
@@ -379,7 +390,9 @@ def _keep_times(draft: WindowDraft) -> None:
         return
     times: dict[str, Any] = {"starts_at": draft.window.starts_at, "ends_at": draft.window.ends_at}
     if draft.window.known_times != tuple(times.values()):
-        content = Content(title=draft.plan.title.render(draft.words()), **times)
+        theirs = draft.window.origin is Origin.PAGE
+        name = draft.window.known_name if theirs else draft.plan.title.render(draft.words())
+        content = Content(title=name, **times)
         _once(draft, ActionKind.RESCHEDULE_MAINTENANCE, Post.RESCHEDULE, content)
     owed, overrun = draft.window.owed, draft.plan.overrun
     said = draft.meant(owed, overrun.said if owed is Post.EXTEND and overrun else draft.plan.reschedule)

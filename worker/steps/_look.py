@@ -17,11 +17,13 @@ from worker.core.model import (
     Attempt,
     Directory,
     IncidentStatus,
+    Origin,
     Outcome,
     Post,
     RemoteIncident,
     RemoteUpdate,
     Result,
+    Window,
     WindowStatus,
 )
 from worker.ports import DEADLINE, Channel, Clock, Footprints, Outbox, Provider
@@ -79,13 +81,10 @@ class Look:
             over = shown.status == IncidentStatus.RESOLVED
             return self.outcome(action, result, f"`{shown.name}` is over") if over else None
         footprint = self._footprints.footprint(action.aggregate)
-        strangers = footprint.strangers(shown) if footprint is not None else ()
-        if strangers:
-            return self.outcome(action, Result.PERSON, f"update {strangers[0].id} is not ours")
-        if action.content.window_status and shown.automate and not action.content.automate:
-            # Two drivers would post every transition twice.
-            return self.outcome(action, Result.PERSON, "the page moves this window by itself")
-        return None
+        if footprint is None or isinstance(footprint.subject, Window):
+            return None  # who moves a window, and when, is decided on all that its page shows
+        strangers = footprint.strangers(shown)
+        return self.outcome(action, Result.PERSON, f"update {strangers[0].id} is not ours") if strangers else None
 
     def missing_object(self, action: Action) -> Outcome:
         """Say what it means that the page does not have what is to be written to; maybe it was to be deleted."""
@@ -128,9 +127,15 @@ class Look:
         ours = next((update for update in new if bears(action, update)), None)
         if ours is not None:
             return self._found(action, shown, ours)
-        if new and not action.guest:
+        if new and not action.guest and not self._others_post(action):
             return self.outcome(action, Result.PERSON, f"update {new[0].id} is not ours")
         return self._missing(action, attempts, channel)
+
+    def _others_post(self, action: Action) -> bool:
+        """Whether posts of others on a window are as it should be: it is theirs, or the page moves it by itself."""
+        footprint = self._footprints.footprint(action.aggregate)
+        window = footprint.subject if footprint is not None else None
+        return isinstance(window, Window) and (window.origin is Origin.PAGE or window.automated)
 
     def _own_echo(self, action: Action, ongoing: Sequence[RemoteIncident]) -> RemoteIncident | None:
         """Find what this create, and no other of ours, has made: two groups may say the same in the same words."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from worker.core.actions import begin
 from worker.core.brakes import braked, reach
-from worker.core.footprints import LOOKED_FOR
+from worker.core.footprints import LOOKED_FOR, observed
 from worker.core.guests import as_guest
 from worker.core.model import (
     Action,
@@ -25,6 +25,7 @@ from worker.core.model import (
     IncidentStatus,
     Outcome,
     Post,
+    RemoteIncident,
     Request,
     Result,
     Window,
@@ -34,6 +35,7 @@ from worker.core.retry import BREAKER, LOOK
 from worker.core.rulebook import RuleBook
 from worker.errors import Conflict, EvaluationFailed, LedgerUnavailable, ProviderUnavailable
 from worker.ports import (
+    DEADLINE,
     EVERY_KIND,
     Channel,
     Clock,
@@ -46,7 +48,7 @@ from worker.ports import (
     Windows,
 )
 from worker.steps._deciding import about_either
-from worker.steps._look import Look, post_ids, window_status
+from worker.steps._look import BETWEEN_READS, Look, post_ids, window_status
 
 LEASE = timedelta(seconds=90)
 """Longer than a read and a write may take together; after it another worker may look at the action."""
@@ -140,6 +142,8 @@ class Deliver:
             settled = self._look.before_create(action, channel, directory)
         else:
             shown = channel.provider.show(action.remote_id, action.kind)
+            if action.kind.of_window and not self._still_wanted(action, shown, channel):
+                return
             settled = self._look.before_update(action, shown) if shown else self._look.missing_object(action)
             baseline = tuple(update.id for update in shown.updates) if shown else ()
             footprint = self._footprints.footprint(action.aggregate) if shown and action.guest else None
@@ -158,6 +162,25 @@ class Deliver:
             self._settle(action, self._look.outcome(action, Result.REFUSED, str(failed)))
             return
         self._attempt(action, channel, request, baseline, left)
+
+    def _still_wanted(self, action: Action, shown: RemoteIncident | None, channel: Channel) -> bool:
+        """
+        Whether a window is still to be moved, now that its page was looked at: its times may have been edited, or
+        somebody else moves it. Two drivers would post every transition twice.
+        """
+        footprint = self._footprints.footprint(action.aggregate)
+        if action.kind is ActionKind.CANCEL_MAINTENANCE or footprint is None:
+            return footprint is not None
+        now, subject = self._clock(), footprint.subject
+        seen = observed(footprint, shown, DEADLINE + channel.settle, now)
+        commit = about_either(self._book(), self._episodes, self._windows, subject, seen, "the page", now)
+        if [*commit.windows] != [subject] or commit.actions:
+            self._committer.commit(commit)
+        current = _find(commit.windows[0], action.id)
+        wanted = current is not None and current.state is ActionState.QUEUED
+        if wanted and shown is None:  # it may not be shown yet
+            self._outbox.release(action.id, now + BETWEEN_READS)
+        return wanted and shown is not None
 
     def _brake(self, action: Action) -> Outcome | None:
         """Whether too much has reached the page already for this to go out as it is."""

@@ -7,17 +7,18 @@ between two readings of the ledger, so that nothing of ours can have happened me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from worker.core.drift import Drift, DriftKind, differences, known_ids, likeness, strange
 from worker.core.footprints import Footprint, Observed, observed
-from worker.core.model import ActionKind, Episode, Notice, RemoteIncident, Severity, Window
+from worker.core.model import ActionKind, Episode, Notice, Origin, RemoteIncident, Severity, Window
 from worker.core.rulebook import RuleBook
 from worker.core.ruleset import RuleSet
 from worker.errors import Conflict, ProviderUnavailable
 from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Episodes, Footprints, Meter, Windows
-from worker.steps._deciding import about_episode
+from worker.steps._adopting import Adopting
+from worker.steps._deciding import about_either
 
 CAUSE = "the page"
 SWEEP = 5
@@ -32,6 +33,10 @@ MOST_SHOWN = 500
 
 HEARD_OF = timedelta(seconds=5)
 """How soon a page is looked at again because somebody said that there is a new post on it."""
+
+
+BEFORE_DUE = timedelta(seconds=10)
+AFTER_DUE = timedelta(seconds=5)
 
 
 class Observe:
@@ -63,7 +68,9 @@ class Observe:
         self._clock = clock
         self._meter = meter
         self._every = every
+        self._adopting = Adopting(episodes, windows, self._committed, book, clock)
         self._looked: dict[str, datetime] = {}
+        self._moments: dict[str, Sequence[datetime]] = {}
         self._told = 0
         self._heeded: dict[str, int] = {}
 
@@ -86,7 +93,7 @@ class Observe:
             return 0
         self._looked[page], self._heeded[page] = now, told
         try:
-            return self._watch(page, channel) + self._sweep(page, channel)
+            return self._watch(page, channel) + self._adopting.run(page, channel) + self._sweep(page, channel)
         except ProviderUnavailable:
             self._meter.count("page_reads_failed", page=page)
             return 0
@@ -95,30 +102,39 @@ class Observe:
         looked = self._looked.get(page)
         if looked is None or now < looked:
             return True
+        if any(looked < moment <= now for moment in self._moments.get(page, ())):
+            return True
         return now >= looked + (HEARD_OF if told != self._heeded[page] else self._every)
 
     # -- what we wrote, and people
 
     def _watch(self, page: str, channel: Channel) -> int:
-        found = [f for f in self._footprints.footprints(page, self._clock()) if f.subject.remote_id]
-        return sum(self._look(footprint, channel) for footprint in found if not footprint.in_flight)
+        found = self._footprints.footprints(page, self._clock())
+        moved = sum(self._look(footprint, channel) for footprint in found if _watched(footprint))
+        self._moments[page] = _moments(footprint.subject for footprint in found)
+        return moved
 
     def _look(self, footprint: Footprint, channel: Channel) -> bool:
-        subject = footprint.subject
-        if not isinstance(subject, Episode) or subject.hands_off or not subject.phase.live:
+        before = footprint.subject
+        shown = channel.provider.show(before.remote_id, _kind(before))
+        commit = self._decided(before, observed(footprint, shown, DEADLINE + channel.settle, self._clock()))
+        if commit is None or not self._committed(commit):
             return False
-        shown = channel.provider.show(subject.remote_id, _kind(subject))
-        seen = observed(footprint, shown, DEADLINE + channel.settle, self._clock())
-        commit = self._decided(subject, seen)
-        if commit is None:
-            return False
+        after = _subject(commit)
+        if after.hands_off and not before.hands_off and not _made_by_people(after):
+            self._meter.count("takeovers", page=after.page)
+        return True
+
+    def _decided(self, before: Episode | Window, seen: Observed) -> Commit | None:
+        commit = about_either(self._book(), self._episodes, self._windows, before, seen, CAUSE, self._clock())
+        return commit if _subject(commit) != before or commit.actions else None
+
+    def _committed(self, commit: Commit) -> bool:
         try:
             self._committer.commit(commit)
         except Conflict:
             self._meter.count("conflicts", step="observe")
             return False
-        if commit.episodes[0].hands_off:
-            self._meter.count("takeovers", page=subject.page)
         return True
 
     # -- page against ledger
@@ -141,11 +157,30 @@ class Observe:
         self._meter.count("sweeps", page=page)
         return 1
 
-    # -- deciding
 
-    def _decided(self, episode: Episode, seen: Observed) -> Commit | None:
-        commit = about_episode(self._book(), self._episodes, self._windows, episode, seen, CAUSE, self._clock())
-        return None if [*commit.episodes] == [episode] and not commit.actions else commit
+def _watched(footprint: Footprint) -> bool:
+    """Whether it matters what the page shows: of a window that others move, because it mutes as long as they say."""
+    subject = footprint.subject
+    if not subject.remote_id or footprint.in_flight:
+        return False
+    if isinstance(subject, Window):
+        return subject.phase.live or bool(subject.actions)
+    return subject.phase.live and not subject.hands_off
+
+
+def _subject(commit: Commit) -> Episode | Window:
+    """Give the one that a commit is about."""
+    return commit.windows[0] if commit.windows else commit.episodes[0]
+
+
+def _moments(subjects: Iterable[Episode | Window]) -> Sequence[datetime]:
+    """Give when to look besides: before a window is due, because its times may be edited, and after."""
+    times = {at for each in subjects if isinstance(each, Window) for at in (each.starts_at, each.ends_at)}
+    return [at + offset for at in times for offset in (-BEFORE_DUE, AFTER_DUE)]
+
+
+def _made_by_people(subject: Episode | Window) -> bool:
+    return isinstance(subject, Window) and subject.origin is Origin.PAGE
 
 
 def compare(

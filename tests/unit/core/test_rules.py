@@ -146,7 +146,6 @@ def test_the_whole_format_loads_without_a_problem() -> None:
     assert [rule.id for rule in rules.rules] == ["database-down", "shop-down", "region-down", "major", "deployment"]
     assert [warning for warning in rules.warnings if "does not act on it yet" not in warning] == []
     assert {warning.split("`")[1] for warning in rules.warnings} == {
-        "adopt_maintenance",
         "notices",
     }
     assert [window.id for window in rules.maintenance] == ["weekly", "once"]
@@ -188,7 +187,8 @@ def test_pages_and_sources_become_configurations() -> None:
     assert page.components["api-eu"].place == "pages.yaml:11:15"
     assert page.limits.incidents == (3, timedelta(minutes=10))
     assert page.publish is PublishMode.AUTO
-    assert page.extra["adopt_maintenance"]["title"] == {"regex": "^Planned.*"}
+    assert page.adoption is not None
+    assert [(line.field, line.values) for line in page.adoption.title] == [("title", ("^Planned.*",))]
     assert rules.notices[0].webhook.kind == "file"
     assert (builds.auth.scheme, builds.auth.options["prefix"], builds.auth.options["algorithm"]) == (
         "hmac",

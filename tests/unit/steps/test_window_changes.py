@@ -135,7 +135,7 @@ def test_what_a_person_has_taken_over_is_not_put_off(make: Make) -> None:
     rig.page.person_posts(remote, status="maintenance_scheduled")
     rig.passes("5h")
     assert rig.said == ALL[:1]
-    assert rig.codes == ["held", "complete_by_hand"]
+    assert rig.codes == ["taken_over", "complete_by_hand"]
     (window,) = windows(rig)
     assert (window.phase, window.extended) == (WindowPhase.COMPLETE, 0)
 

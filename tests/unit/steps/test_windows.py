@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.provider import Answer
 from tests.unit.steps.conftest import Make
 from tests.unit.steps.rig import START, Rig, rule
-from worker.core.model import ActionState, Post, Window, WindowPhase
+from worker.core.model import Post, Window, WindowPhase
 
 WINDOW = """maintenance:
   - id: db
@@ -139,10 +139,78 @@ def test_after_the_loss_of_the_ledger_the_window_on_the_page_is_taken_up(make: M
 def test_a_window_that_the_page_moves_by_itself_is_left_to_it(make: Make) -> None:
     rig = make(rule() + ENTRY).passes("170m")
     (remote,) = rig.page.incidents
-    rig.page._timed(
-        remote, [at.isoformat() for at in (windows(rig)[0].starts_at, windows(rig)[0].ends_at)], automate=True
-    )
-    rig.passes("3h")
+    rig.page.person_automates(remote)
+    rig.passes("3h").looks()
     assert rig.said == ALL[:2]
-    assert [action.state for action in windows(rig)[0].actions] == [ActionState.HELD]
-    assert rig.codes == ["held", "complete_by_hand"]
+    assert rig.page.statuses(remote) == ["scheduled", "scheduled", "in_progress", "complete"]
+    assert windows(rig)[0].actions == ()
+    assert rig.codes == ["taken_over"]
+
+
+def test_a_window_that_a_person_has_put_off_in_words_mutes_nothing_at_its_old_time(make: Make) -> None:
+    rig = make(rule() + ENTRY).passes("170m")
+    rig.page.person_posts("inc-1", "Not tonight.", "maintenance_scheduled")
+    rig.looks().passes("15m").looks().fires()
+    assert rig.phase() == "open"
+    assert rig.passes("3h").codes == ["taken_over", "complete_by_hand"]
+
+
+def test_a_window_that_a_person_moved_is_moved_there_and_told_once(make: Make) -> None:
+    rig = make(rule() + ENTRY).passes("150m")
+    (before,) = windows(rig)
+    later = timedelta(hours=1)
+    rig.page.person_moves("inc-1", before.starts_at + later, before.ends_at + later)
+    for _ in range(20):
+        rig.looks().passes("10m")
+    assert rig.said == [*ALL[:2], "180m update remind", "240m start start", "300m complete complete"]
+    assert rig.codes == ["moved_on_page"]
+
+
+def test_an_entry_that_is_edited_after_a_person_has_moved_its_window_is_followed_again(make: Make) -> None:
+    rig = make(rule() + ENTRY).passes("150m")
+    (before,) = windows(rig)
+    later = timedelta(hours=1)
+    rig.page.person_moves("inc-1", before.starts_at + later, before.ends_at + later)
+    rig.looks().passes("1m")
+    rig.use(rule() + WINDOW.format(starts="2026-11-23T14:20"))
+    rig.passes("5h")
+    assert rig.said[2:] == ["151m reschedule reschedule", "200m start start", "260m complete complete"]
+
+
+def test_a_page_that_still_shows_the_old_times_is_no_person_who_has_put_them_back(make: Make) -> None:
+    rig = make(rule() + ENTRY)
+    rig.page.lag = timedelta(seconds=30)
+    rig.passes("150m")
+    rig.use(rule() + WINDOW.format(starts="2026-11-23T15:00"))
+    rig.passes("10s").looks().passes("10s").looks()
+    assert rig.passes("5h").looks().codes == []
+    assert rig.said[2:] == [
+        "150m reschedule reschedule",
+        "180m update remind",
+        "240m start start",
+        "300m complete complete",
+    ]
+
+
+def test_the_ledger_follows_a_window_that_the_page_moves_by_itself(make: Make) -> None:
+    rig = make(rule() + ENTRY + "    driver: provider\n").passes("150m").looks()
+    (before,) = windows(rig)
+    assert before.automated
+    rig.page.person_moves("inc-1", before.starts_at - timedelta(minutes=20), before.ends_at - timedelta(minutes=40))
+    rig.passes("5m").looks().passes("6m").looks()
+    assert windows(rig)[0].phase is WindowPhase.IN_PROGRESS
+    assert rig.fires().phase() == "held"
+    rig.passes("40m").looks()
+    assert windows(rig)[0].phase is WindowPhase.COMPLETE
+    assert rig.passes("11m").phase() == "open"
+    assert rig.said[:2] == ALL[:2]
+    assert rig.page.statuses("inc-1")[-2:] == ["in_progress", "complete"]
+
+
+def test_a_page_that_does_not_move_a_window_by_itself_any_more_is_told(make: Make) -> None:
+    rig = make(rule() + ENTRY + "    driver: provider\n").passes("150m").looks()
+    rig.page.person_automates("inc-1", automate=False)
+    rig.passes("5m").looks()
+    assert rig.codes == ["taken_over"]
+    rig.passes("26m").fires().looks()
+    assert rig.phase() == "open", "nobody has begun"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -91,6 +91,15 @@ class AdoptSpec(Strict):
     start: Text = Field(description="The text posted when such a window starts. Required.")
     complete: Text = Field(description="The text posted when it is complete. Required.")
     notify: Flag = Field(default=False, description="Whether these posts mail the subscribers. Default: false.")
+    missed: Literal["late", "skip"] = Field(
+        default="late",
+        description="Nobody was there at the start: `late` says so as soon as possible, `skip` says nothing. "
+        "Default: late.",
+    )
+    grace: Duration = Field(
+        default=parse_duration("10m"),
+        description="Signals still firing this long after the end open their incident. Default: 10m.",
+    )
 
 
 class PageSpec(Strict):
