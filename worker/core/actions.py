@@ -56,8 +56,6 @@ class Working(Generic[Subject]):
 
     bypasses = False
     """Whether somebody else's object on our components does not stop a create."""
-    attaches = False
-    """Whether a create is posted on somebody else's object instead."""
 
     def __init__(self, subject: Subject, publish: PublishMode, cause: str, now: datetime) -> None:
         self.before: Subject = subject
@@ -185,7 +183,7 @@ class Working(Generic[Subject]):
         if waits and not deadlines and self.approval.deadline is not None:
             deadlines = [self.now + self.approval.deadline]
         if blocked_by and state is ActionState.QUEUED:
-            state, reason = ActionState.HELD, _blocked(blocked_by)
+            state, reason = ActionState.HELD, blocked(blocked_by)
         action = Action(
             id=f"{self.subject.id}/{self.subject.next_seq}",
             aggregate=self.subject.id,
@@ -205,7 +203,7 @@ class Working(Generic[Subject]):
             reason=reason,
             deadline=min(deadlines, default=None) if waits else None,
             bypass_existing=bypasses,
-            blocked_by=blocked_by,
+            blocked_by=blocked_by if state is ActionState.HELD else "",
         )
         self.set(next_seq=action.seq + 1)
         self.put(action)
@@ -282,19 +280,6 @@ class Working(Generic[Subject]):
             return
         self.hold(action, f"sent {action.sends} times and not found on the page: {outcome.detail}")
 
-    def _foreign(self, action: Action, outcome: Outcome) -> None:
-        if self.attaches:
-            attached = replace(action, kind=ActionKind.UPDATE_INCIDENT, guest=True, remote_id=outcome.foreign)
-            self.put(replace(attached, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
-            self.set(guest=True)
-            self.say(f"attached to the page's incident {outcome.foreign}")
-            return
-        held = replace(action, blocked_by=outcome.foreign, not_before=self.now + retry.LOOK)
-        if action.blocked_by:  # told already, maybe of another one
-            self.put(replace(held, state=ActionState.HELD, reason=_blocked(outcome.foreign)))
-        else:
-            self.hold(held, _blocked(outcome.foreign))
-
     def hand_over(self, why: str) -> None:
         """Leave the page's object to the person who has taken over: hold what waits, and tell it once."""
         self.set(hands_off=True)
@@ -303,12 +288,6 @@ class Working(Generic[Subject]):
                 self.put(replace(action, state=ActionState.HELD, reason=f"a person has taken over: {why}"))
         self.notice("taken_over", f"a person has taken over on the page: {why}; nothing more is posted there")
         self.say(f"hands off: {why}")
-
-    def _gone(self, action: Action, outcome: Outcome) -> None:
-        ours = replace(action, kind=ActionKind.OPEN_INCIDENT, guest=False, remote_id="", sends=0)
-        self.put(replace(ours, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
-        self.set(guest=False)
-        self.say(f"not attached any more: {outcome.detail}")
 
     def _shadowed(self, action: Action, outcome: Outcome) -> None:
         if action.kind.creates and action.sends:
@@ -340,7 +319,7 @@ class Working(Generic[Subject]):
 
     def hold(self, action: Action, reason: str) -> None:
         """Let a person look at it."""
-        self.put(replace(action, state=ActionState.HELD, reason=reason))
+        self.put(replace(action, state=ActionState.HELD, blocked_by="", reason=reason))
         self.notice("held", f"{action.kind} ({action.id}) is held: {reason}", Severity.ERROR)
         self.say(f"{action.kind} ({action.post}) held: {reason}")
 
@@ -380,5 +359,6 @@ def begin(action: Action, now: datetime) -> Action:
     return replace(sending, blocked_by="", not_before=now)
 
 
-def _blocked(foreign: str) -> str:
+def blocked(foreign: str) -> str:
+    """Say why an opening is held behind somebody else's incident."""
     return f"somebody else's incident {foreign} is open on these components; it goes out once that is over"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from worker.core import membership
-from worker.core.actions import Working
+from worker.core import membership, retry
+from worker.core.actions import Working, blocked
 from worker.core.footprints import Observed
 from worker.core.interventions import Asked
 from worker.core.membership import Heard, Item
@@ -120,7 +120,6 @@ class Draft(Working[Episode]):
         self.context = context
         if context.rule is not None:
             self.bypasses = self.plan.existing is Existing.OPEN
-            self.attaches = self.plan.existing is Existing.ATTACH
 
     @property
     def episode(self) -> Episode:
@@ -165,6 +164,27 @@ class Draft(Working[Episode]):
         if self.guest:
             theirs = self.episode.remote_id or "that it waits to be posted on"
             self.notice("left_open", f"all clear; the incident {theirs} is somebody else's, and theirs to close")
+
+    def _foreign(self, action: Action, outcome: Outcome) -> None:
+        if self.plan.existing is Existing.ATTACH:
+            attached = replace(action, kind=ActionKind.UPDATE_INCIDENT, guest=True, remote_id=outcome.foreign)
+            self.put(replace(attached, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
+            self.set(guest=True)
+            self.say(f"attached to the page's incident {outcome.foreign}")
+            return
+        why = blocked(outcome.foreign)
+        held = replace(action, state=ActionState.HELD, blocked_by=outcome.foreign, reason=why)
+        self.put(replace(held, not_before=self.now + retry.LOOK))
+        if not self.episode.told_blocked:
+            self.set(told_blocked=True)
+            self.notice("held", f"{action.kind} ({action.id}) is held: {why}", Severity.ERROR)
+        self.say(f"{action.kind} ({action.post}) held: {why}")
+
+    def _gone(self, action: Action, outcome: Outcome) -> None:
+        ours = replace(action, kind=ActionKind.OPEN_INCIDENT, guest=False, remote_id="", sends=0)
+        self.put(replace(ours, state=ActionState.QUEUED, not_before=self.now, reason=outcome.detail))
+        self.set(guest=False)
+        self.say(f"not attached any more: {outcome.detail}")
 
     def keep_back(self, rests: bool) -> None:
         """Say whether an opening that waits for somebody else's incident waits for something to fire as well."""
@@ -233,6 +253,7 @@ class Draft(Working[Episode]):
             posted_at=outcome.at,
             mailed=content.notify if action.post is Post.OPEN else episode.mailed,
             guest=action.guest if action.post is Post.OPEN else episode.guest,
+            told_blocked=episode.told_blocked and action.post is not Post.OPEN,
             keepalives=episode.keepalives + 1 if action.post is Post.KEEPALIVE else 0,
         )
 

@@ -435,7 +435,7 @@ class Action:
         clean_reads: How often the page was read after an unknown outcome, late enough, without finding it.
         tries: All attempts, also those that were not sent.
         bypass_existing: Somebody else's open incident no longer stops it.
-        blocked_by: The page's incident of somebody else that keeps a create back; "" where none does.
+        blocked_by: The page's incident of somebody else that a create is held behind, and nothing else; else "".
         rests: Besides, all is clear just now.
         guest: It is posted on somebody else's incident.
     """
@@ -558,6 +558,7 @@ class Episode:
         accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
         guest: What is said of it is posted on somebody else's incident.
         shadow: It began in shadow, and stays there to its end.
+        told_blocked: The team was told that its opening is held behind somebody else's incident.
         told_open: The team was told that it stays open on the page, because `publish` has become `shadow`.
         posted_at: When the last post was made, as far as we know.
         rests_until: No write is tried sooner; None: at any time.
@@ -596,6 +597,7 @@ class Episode:
     accepted: frozenset[str] = frozenset()
     guest: bool = False
     shadow: bool = False
+    told_blocked: bool = False
     told_open: bool = False
     posted_at: datetime | None = None
     rests_until: datetime | None = None

@@ -57,6 +57,32 @@ def test_what_is_held_says_what_is_true_when_it_goes_out_and_was_told_once(make:
     assert rig.codes == ["held"]
 
 
+def test_what_could_not_be_sent_and_is_held_once_more_is_told_to_nobody(make: Make) -> None:
+    rig = make()
+    theirs = rig.page.person_opens("Ours to handle")
+    rig.fires().passes("5m")
+    rig.page.script.append(Answer.NOT_SENT)
+    rig.page.person_resolves(theirs)
+    while not rig.page.sent:
+        rig.passes("1s")
+    rig.page.person_opens("Ours as well")
+    assert rig.passes("5m").actions() == ["open held"]
+    assert rig.codes == ["held"]
+
+
+def test_what_awaits_approval_after_it_was_held_goes_out_only_approved(make: Make) -> None:
+    approve = {"publish": "approve", "approve": "{posts: [open], deadline: 10m, on_expiry: hold}"}
+    rig = make()
+    theirs = rig.page.person_opens("Ours to handle")
+    rig.fires("a", severity="warning").passes("5m")
+    rig.use(rule(**approve))
+    rig.fires("b")
+    assert rig.actions() == ["open awaiting_approval"]
+    rig.page.person_resolves(theirs)
+    rig.passes("1h")
+    assert (rig.actions(), rig.page.sent) == (["open held"], [])
+
+
 def test_another_incident_of_theirs_in_the_place_of_the_first_is_told_to_nobody(make: Make) -> None:
     rig = make()
     theirs = rig.page.person_opens("Ours to handle")
