@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise, repeat
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.core.transcript import START, Transcript, alert, rule_of
+from tests.unit.core.transcript import START, Answer, Transcript, alert, rule_of
 from worker.core.drafts import Heard, Item
 from worker.core.episodes import decide
-from worker.core.model import ActionKind, Event, Result, Status
+from worker.core.model import Action, ActionKind, Event, PublishMode, Result, Status
 from worker.core.ruleset import Rule
 from worker.core.signals import settle
 
@@ -32,24 +32,30 @@ options = st.fixed_dictionaries(
         "reopen_within": st.sampled_from(["0s", "10m"]),
     }
 )
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("fires"), st.sampled_from("abc"), st.sampled_from(["critical", "warning", "info"])),
-        st.tuples(st.just("clears"), st.sampled_from("abc"), st.just("")),
-        st.tuples(st.just("passes"), st.sampled_from(["10s", "1m", "4m", "20m"]), st.just("")),
-        st.tuples(
-            st.just("answers"),
-            st.sampled_from([Result.DONE, Result.NOT_SENT, Result.UNKNOWN, Result.DENIED]),
-            st.just(""),
-        ),
-    ),
-    max_size=25,
+fires = st.tuples(st.just("fires"), st.sampled_from("abc"), st.sampled_from(["critical", "warning", "info"]))
+clears = st.tuples(st.just("clears"), st.sampled_from("abc"), st.just(""))
+passes = st.tuples(st.just("passes"), st.sampled_from(["10s", "1m", "4m", "20m"]), st.just(""))
+answers = st.tuples(
+    st.just("answers"), st.sampled_from([Result.DONE, Result.NOT_SENT, Result.UNKNOWN, Result.DENIED]), st.just("")
 )
+steps = st.lists(st.one_of(fires, clears, passes, answers), max_size=25)
 
 
-def play(rule: Rule, story: list[tuple[str, str, str]]) -> Transcript:
+theirs = st.tuples(st.just("theirs"), st.sampled_from(["", "theirs-1", "theirs-2"]), st.just(""))
+publish = st.tuples(st.just("publish"), st.sampled_from(["auto", "shadow"]), st.just(""))
+
+
+def mixed(*more: st.SearchStrategy[tuple[str, str, str]]) -> st.SearchStrategy[list[tuple[str, str, str]]]:
+    """Stories in which other things happen as well."""
+    return st.lists(st.one_of(*more, *more, fires, clears, passes), max_size=25)
+
+
+def play(
+    rule: Rule, story: list[tuple[str, str, str]], told: Transcript | None = None, answer: Answer | None = None
+) -> Transcript:
     """Tell a story to a line of episodes; a write whose outcome is unknown is settled as done when time passes."""
-    t = Transcript(rule)
+    t = told or Transcript(rule)
+    t.answer = answer or t.answer
     for what, who, how in story:
         if what == "fires":
             t.fires(who, how)
@@ -57,6 +63,11 @@ def play(rule: Rule, story: list[tuple[str, str, str]]) -> Transcript:
             t.clears(who)
         elif what == "passes":
             settle_unknown(t).passes(who)
+        elif what == "theirs":
+            t.theirs = who
+            t.delivers()
+        elif what == "publish":
+            t.context = replace(t.context, publish=PublishMode(who))
         elif what == "answers":
             answers = repeat(Result(who))
             t.answer = lambda action, answers=answers: next(answers)  # type: ignore[misc]
@@ -77,12 +88,7 @@ def settle_unknown(t: Transcript) -> Transcript:
 def test_once_all_is_clear_and_the_page_answers_nothing_stays_open(
     option: dict[str, str], story: list[tuple[str, str, str]]
 ) -> None:
-    t = play(compiled(**option), story)
-    t.answer = lambda action: Result.DONE
-    settle_unknown(t).passes("30m")
-    for key in [key for _, key in t.signals]:
-        t.clears(key)
-    settle_unknown(t).passes("2d")
+    t = all_clear(play(compiled(**option), story))
     opened = [a for _, a in t.posts if a.kind is ActionKind.OPEN_INCIDENT]
     resolved = [a for _, a in t.posts if a.kind is ActionKind.RESOLVE_INCIDENT]
     reopened = [a for _, a in t.posts if a.post == "reopen"]
@@ -115,6 +121,99 @@ def test_no_two_updates_come_closer_than_min_gap(option: dict[str, str], story: 
     for (before, _), (after, action) in pairwise(times):
         if action.post in {"worsen", "improve", "monitoring", "relapse"}:
             assert timedelta(minutes=after - before) >= gap - timedelta(seconds=1)
+
+
+def all_clear(t: Transcript) -> Transcript:
+    """Everything that fires is over, the page answers, and time passes."""
+    t.answer = lambda action: Result.DONE
+    settle_unknown(t).passes("30m")
+    for key in [key for _, key in t.signals]:
+        t.clears(key)
+    return settle_unknown(t).passes("2d")
+
+
+@settings(deadline=None, max_examples=200)
+@given(options, mixed(theirs))
+def test_an_opening_waits_for_theirs_is_told_once_and_goes_out_in_the_end_if_it_still_fires(
+    option: dict[str, str], story: list[tuple[str, str, str]]
+) -> None:
+    t = Transcript(compiled(**option))
+    open_then: list[str] = []
+
+    def answer(action: Action) -> Result:
+        if action.kind is ActionKind.OPEN_INCIDENT:
+            open_then.append(t.theirs)
+        return Result.DONE
+
+    play(t.rule, story, t, answer)
+    held = [notice.subject for notice in t.notices if notice.code == "held"]
+    assert len(set(held)) == len(held), "told once"
+    t.theirs = ""
+    t.passes("1h")
+    firing = any(s.firing and s.event.severity != "info" for s in t.signals.values())
+    assert (t.phase == "open" and bool(t.shown)) == firing
+    assert set(open_then) <= {""}
+
+
+@settings(deadline=None, max_examples=300)
+@given(options, mixed(theirs, answers))
+def test_a_guest_sets_no_status_ends_nothing_and_our_own_incidents_all_end(
+    option: dict[str, str], story: list[tuple[str, str, str]]
+) -> None:
+    t = play(compiled(existing="attach", **option), story)
+    t.theirs = ""
+    all_clear(t)
+    posted = [action for _, action in t.posts]
+    ours = {f"inc-{number + 1}" for number in range(t.opened)}
+    for action in posted:
+        assert action.guest == action.remote_id.startswith("theirs")
+        if action.guest:
+            assert action.incident_status is None
+            assert action.kind is ActionKind.UPDATE_INCIDENT
+        elif not action.kind.creates:
+            assert action.remote_id in ours
+    ends = [action.remote_id for action in posted if action.kind is ActionKind.RESOLVE_INCIDENT]
+    reopened = [action.remote_id for action in posted if action.post == "reopen"]
+    assert sorted(ends) == sorted([*ours, *reopened])
+    assert t.phase in {"none", "resolved", "dismissed"}
+
+
+@settings(deadline=None, max_examples=300)
+@given(options, mixed(publish, answers))
+def test_what_began_in_shadow_never_reaches_the_page_and_what_is_left_there_is_told(
+    option: dict[str, str], story: list[tuple[str, str, str]]
+) -> None:
+    t = play(compiled(**option), story)
+    t.context = replace(t.context, publish=PublishMode.AUTO)
+    all_clear(t)
+    posted = [action for _, action in t.posts]
+    begun = [action.aggregate for action in posted if action.kind.creates]
+    assert {action.aggregate for action in posted} == set(begun)
+    assert all(action.remote_id for action in posted if not action.kind.creates)
+    told = {notice.subject for notice in t.notices if notice.code in {"stays_open", "held"}}
+    ended = {action.aggregate for action in posted if action.kind is ActionKind.RESOLVE_INCIDENT}
+    assert set(begun) <= ended | told, "nothing public is left open silently"
+    assert not [notice for notice in t.notices if notice.code == "parked"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(options, mixed())
+def test_nothing_is_reopened_by_what_does_not_last_for_hold(
+    option: dict[str, str], story: list[tuple[str, str, str]]
+) -> None:
+    rule = compiled(**{**option, "reopen_within": "10m"})
+    t = Transcript(rule)
+    clear_at: list[datetime] = []
+
+    def reopened(action: Action) -> Result:
+        if action.post == "reopen":
+            assert t.now - max(clear_at) >= rule.plan.hold  # type: ignore[union-attr]
+        return Result.DONE
+
+    for step in story:
+        play(rule, [step], t, reopened)
+        if not any(s.firing and s.event.severity != "info" for s in t.signals.values()):
+            clear_at.append(t.now)
 
 
 stamped = st.lists(

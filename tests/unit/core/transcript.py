@@ -15,11 +15,14 @@ from worker.core.drafts import Context, Heard, Item, Stimulus, Tick
 from worker.core.episodes import decide
 from worker.core.model import (
     Action,
+    ActionKind,
     ActionState,
     Episode,
     Event,
     Notice,
     Outcome,
+    Post,
+    PublishMode,
     Result,
     Signal,
     Status,
@@ -84,6 +87,7 @@ class Transcript:
     Args:
         rule: The rule under test.
         answer: What the page makes of a write.
+        theirs: Somebody else's incident that is open on our components, or "".
     """
 
     rule: Rule
@@ -97,6 +101,7 @@ class Transcript:
     notices: list[Notice] = field(default_factory=list)
     seq: int = 0
     opened: int = 0
+    theirs: str = ""
 
     def __post_init__(self) -> None:
         if self.context is None:
@@ -152,21 +157,32 @@ class Transcript:
 
     def delivers(self) -> Transcript:
         """The page takes what is due, in order."""
-        while (action := self._head()) is not None and action.not_before <= self.now:
-            self.sends()
-            result = self.answer(action)
-            self.outcome(action, result)
+        while due := [action for action in self._heads() if action.not_before <= self.now]:
+            action = due[0]
+            seen = self._looks(action)
+            if seen is not None:
+                self.outcome(action, seen, foreign=self.theirs)
+            else:
+                sending = self.sends(action)
+                self.outcome(sending, self.answer(sending))
         return self
 
-    def sends(self) -> Action:
-        """The first action is on its way, and nothing is known of it yet."""
-        action = self._head()
-        assert action is not None
-        assert self.episode is not None
+    def sends(self, action: Action | None = None) -> Action:
+        """An action, or the first, is on its way, and nothing is known of it yet."""
+        action = action or self._heads()[-1]
         sending = begin(action, self.now)
-        others = tuple(sending if a.id == action.id else a for a in self.episode.actions)
-        self.episode = replace(self.episode, actions=others)
+        self.ended = [_with(episode, sending) for episode in self.ended]
+        self.episode = _with(self.episode, sending) if self.episode else None
         return sending
+
+    def _looks(self, action: Action) -> Result | None:
+        """What the look that goes before each write, and the question whether it may still be made, come to."""
+        if self.context.publish is PublishMode.SHADOW:
+            return Result.SHADOWED
+        if action.guest and action.remote_id != self.theirs:
+            return Result.GONE if action.post is Post.OPEN else Result.PERSON
+        blocked = self.theirs and action.kind is ActionKind.OPEN_INCIDENT and not action.bypass_existing
+        return Result.FOREIGN if blocked else None
 
     def outcome(self, action: Action, result: Result, **more: object) -> Transcript:
         """The page answered."""
@@ -233,13 +249,17 @@ class Transcript:
         again = decide(self.episode, Tick(), self.context, self.now)
         assert not again.changed, f"deciding twice changed something: {again.log} {again.actions}"
 
-    def _head(self) -> Action | None:
-        first = self.episode.actions[0] if self.episode and self.episode.actions else None
-        return first if first is not None and first.state is ActionState.QUEUED else None
+    def _heads(self) -> list[Action]:
+        """What may be worked on, of the newest episode last."""
+        firsts = [episode.actions[0] for episode in [*self.ended, self.episode] if episode and episode.actions]
+        return [first for first in firsts if first.state is ActionState.QUEUED or first.looks_again]
 
     def _next_due(self) -> datetime | None:
-        head = self._head()
-        return max(head.not_before, self.now) if head else None
+        return min((max(head.not_before, self.now) for head in self._heads()), default=None)
+
+
+def _with(episode: Episode, action: Action) -> Episode:
+    return replace(episode, actions=tuple(action if a.id == action.id else a for a in episode.actions))
 
 
 def alert(key: str = "a", severity: str = "critical", status: str = "firing", **more: object) -> Event:
