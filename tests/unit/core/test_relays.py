@@ -153,6 +153,7 @@ def attached() -> Transcript:
     """A relayed incident whose opening waits to be posted on somebody else's."""
     t = Transcript(majors(RELAY + "      existing: attach\n")).hears(word(0, "We look."), page=False)
     t.hears(word(1, "Found it.", "Fixing"), page=False)
+    t.theirs = "theirs"
     return t.outcome(t.episode.actions[0], Result.FOREIGN, foreign="theirs")  # type: ignore[union-attr]
 
 
@@ -178,7 +179,8 @@ def test_an_end_that_waited_for_an_opening_that_had_to_be_ours_after_all_ends_it
     opening = t.sends()
     t.outcome(opening, Result.UNKNOWN).hears(end(3, "Done."), page=False)
     t.outcome(opening, Result.ABSENT)
-    t.outcome(opening, Result.GONE).passes("1m")
+    t.theirs = ""
+    t.passes("1m")
     assert [line.split(" ", 1)[1] for line in t.said] == ["open open mails", "update relay", "resolve resolve mails"]
     assert [(a.remote_id, a.guest) for _, a in t.posts[1:]] == [("inc-1", False)] * 2
 
