@@ -37,6 +37,9 @@ fmt: setup ## Format the code
 bench: setup ## Measure intake, delivery, matching and memory as ratios in one run
 	@$(BIN)/python -m tests.bench
 
+sim: setup ## Run SEEDS=2000 simulations in virtual time, with faults (SEED=7: tell one, BEYOND=1: late beyond settle)
+	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) $(if $(BEYOND),--beyond)
+
 crash: setup ## Kill the worker at every named point and look for losses and doubles
 	@$(BIN)/python -m pytest -m slow tests/crash -n 2
 
@@ -55,4 +58,4 @@ check: lint test ## All that CI runs, in its order
 clean: ## Remove what can be made again
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var
 
-.PHONY: help setup demo run test lint fmt bench crash mutants powercut lock check clean
+.PHONY: help setup demo run test lint fmt bench sim crash mutants powercut lock check clean

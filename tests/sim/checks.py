@@ -1,0 +1,384 @@
+"""
+What must never be, and what must be in the end. The page's own memory and what senders were told are the evidence.
+
+Of the worker only this is believed: what it wrote down before a write, and that it told a person where it gave up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.sim.network import Write
+from tests.sim.truth import Line, Want
+from worker.core.model import Action, ActionKind, ActionState, Post, episode_key
+from worker.sandbox.model import Incident, Maintenance, Update
+
+if TYPE_CHECKING:
+    from tests.sim.run import World
+
+REACTION = timedelta(seconds=20)
+"""How long a worker that is left in peace may take from what it was told to what it does about it."""
+
+MOST_AT_ONCE = 4
+MOST_SENDS = 2
+_TEXT = re.compile(r"(\w+): (\w+) of (\w+)\.")
+_WORD = re.compile(r"Word \d+ on (\w+)\.")
+_WAITING = (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
+_MAILED_AS = {Post.REOPEN: "open", Post.RELAPSE: "monitoring"}
+_RANK = {"maintenance_scheduled": 0, "maintenance_in_progress": 1, "maintenance_complete": 2}
+
+
+class Checker:
+    """Judges one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sends: Counter[str] = Counter()
+        self.bodies: dict[str, bytes] = {}
+        self.newest: dict[str, int] = {}
+        self.mailed_opens: set[str] = set()
+        self.given_up: set[str] = set()
+        self.writes = world.network.writes
+
+    def _wrong(self, kind: str, what: str) -> None:
+        self.world.wrong(kind, what)
+
+    # -- at every write
+
+    def on_send(self, write: Write) -> None:
+        """A write leaves the worker."""
+        action = write.action
+        self.sends[action.id] += 1
+        self._written_down(write)
+        self._one_at_a_time(write)
+        self._in_order(action)
+        self._seldom(write)
+        self._taken_over(write)
+        if not action.kind.of_window:
+            self._wanted(write)
+
+    def _written_down(self, write: Write) -> None:
+        attempts = self.world.node.ledger.attempts(write.action.id)
+        if not attempts or attempts[-1].body != write.body or attempts[-1].result is not None:
+            self._wrong("unwritten", f"{write.action.id} leaves, but the ledger does not have it")
+
+    def _one_at_a_time(self, write: Write) -> None:
+        live = [w for w in self.writes if w.ended_at is None and w.task.alive]
+        if len(live) > MOST_AT_ONCE:
+            self._wrong("crowd", f"{len(live)} writes at once")
+        if sum(w.action.aggregate == write.action.aggregate for w in live) > 1:
+            self._wrong("crowd", f"two writes of {write.action.aggregate} at once")
+
+    def _in_order(self, action: Action) -> None:
+        if action.seq < self.newest.get(action.aggregate, 0):
+            self._wrong("out of order", f"{action.id} after {self.newest[action.aggregate]}")
+        self.newest[action.aggregate] = max(action.seq, self.newest.get(action.aggregate, 0))
+
+    def _seldom(self, write: Write) -> None:
+        action = write.action
+        body = self.bodies.setdefault(action.id, write.body)
+        if action.kind.creates and not action.guest:
+            if body != write.body and self._maybe_applied(write):
+                self._wrong("duplicate", f"{action.id} is sent again in other words")
+        elif len(unknown := self._maybe_applied(write)) >= MOST_SENDS:
+            self._wrong("duplicate", f"{action.id} is sent for the third time, after {unknown}")
+
+    def _maybe_applied(self, write: Write) -> Sequence[str]:
+        """The answers to earlier writes of the same action that left open whether they took effect."""
+        earlier = [w for w in self.writes if w.action.id == write.action.id and w is not write]
+        told = [w.record.status if w.record else None for w in earlier]
+        return [str(status) for status in told if status is None or status >= 500 or status < 400]
+
+    def _taken_over(self, write: Write) -> None:
+        """A person's post that was there when we last looked ends ours."""
+        target = write.action.remote_id
+        incident = self.world.page.incidents.shelf
+        if write.action.guest or target not in incident:
+            return
+        versions = [shown for _, shown in incident._versions[target] if shown]
+        if versions[0].updates[0].author != "api":
+            return
+        lag = timedelta(seconds=max((m.amount for m in self.world.swarm.stale), default=0))
+        for update in versions[-1].updates:
+            if update.author == "person" and update.published_at <= write.read_at - lag:
+                self._wrong("hands off", f"{write.action.id} is posted although a person has posted {update.id}")
+
+    def on_action(self, action: Action) -> None:
+        """The worker decided something about an action; where it gave up and told so, the text may be missing."""
+        if action.state in _WAITING:
+            self.given_up.add(action.content.message)
+
+    # -- whether a post is wanted, fresh, and mailed to those who may be
+
+    def _wanted(self, write: Write) -> None:
+        for post, line, body in self._posts(write):
+            if line.spec.publish == "shadow":
+                self._wrong("unexpected", f"{write.action.id} although its rule is in shadow")
+            self._mail(write, post, line, body)
+            if line.spec.relay or write.action.guest or self.sends[write.action.id] > 1:
+                continue
+            if write.action.kind is ActionKind.BACKFILL_INCIDENT:
+                continue
+            self._fresh(write, post, line, body)
+
+    def _posts(self, write: Write) -> Iterable[tuple[str, Line, Mapping[str, Any]]]:
+        body = json.loads(write.body) if write.body else {}
+        for part in body.get("updates", [body]):
+            message = part.get("message")
+            if message is None:
+                continue
+            said, word = _TEXT.fullmatch(message), _WORD.fullmatch(message)
+            if word:
+                yield ("open" if write.action.kind.creates else "relay"), self._line("desk", word[1]), part
+            elif said:
+                yield said[1], self._line(said[2], said[3]), part
+            else:
+                self._wrong("unexpected", f"{write.action.id} says what no rule says: {message!r}")
+
+    def _line(self, rule: str, service: str) -> Line:
+        return self.world.truth.line(rule, service)
+
+    def _mail(self, write: Write, post: str, line: Line, body: Mapping[str, Any]) -> None:
+        if not body.get("notify_subscribers"):
+            return
+        taken_back = self._status(write.action.remote_id) == "monitoring"  # whoever heard that must hear this
+        why = {_MAILED_AS.get(write.action.post, post), *(["monitoring"] if taken_back else [])}
+        if not why & line.spec.notify:
+            self._wrong("wrong mail", f"{write.action.id} mails a {post}, which its rule does not")
+        if write.action.post is Post.OPEN:
+            self.mailed_opens.add(write.action.aggregate)
+        if post == "resolve" and write.action.aggregate not in self.mailed_opens:
+            self._wrong("wrong mail", f"{write.action.id} mails the end of what was never mailed")
+
+    def _status(self, incident_id: str) -> str:
+        shelf = self.world.page.incidents.shelf
+        versions = [shown for _, shown in shelf._versions.get(incident_id, ()) if shown]
+        return versions[-1].status if versions else ""
+
+    def _fresh(self, write: Write, post: str, line: Line, body: Mapping[str, Any]) -> None:
+        now = self.world.kernel.now
+        since = self._undisturbed(now, REACTION)
+        if post == "resolve":
+            self._ended(write, line, since)
+        elif post != "monitoring" or line.spec.quiet:
+            said = self._components(body)
+            wants = line.between(since, now)
+            if not any(_same(said, want) for want in wants):
+                self._wrong("stale", f"{write.action.id} says {said}, true was {[dict(want) for want in wants]}")
+        fresh = all(w is write or w.action.aggregate != write.action.aggregate for w in self.writes)
+        if post == "open" and write.action.kind.creates and fresh:
+            self._held_long_enough(write, line, since)
+
+    def _ended(self, write: Write, line: Line, since: datetime) -> None:
+        quiet = line.spec.quiet - self._clock_slack()
+        clear = [line.clear_since(at) for at in (since, self.world.kernel.now)]
+        if not any(at is not None for at in clear):
+            self._wrong("stale", f"{write.action.id} ends what fires")
+        began = min(at for at in (*clear, self.world.kernel.now) if at is not None)
+        if self.world.kernel.now - began < quiet - REACTION:
+            self._wrong("hasty", f"{write.action.id} ends it after {self.world.kernel.now - began} of quiet")
+
+    def _held_long_enough(self, write: Write, line: Line, since: datetime) -> None:
+        began = line.firing_since(since) or line.firing_since(self.world.kernel.now)
+        if began and self.world.kernel.now - began < line.spec.hold - self._clock_slack() - timedelta(seconds=1):
+            self._wrong("hasty", f"{write.action.id} is public after {self.world.kernel.now - began}")
+
+    def _clock_slack(self) -> timedelta:
+        return timedelta(seconds=sum(max(0.0, moment.amount) for moment in self.world.swarm.steps))
+
+    def _components(self, body: Mapping[str, Any]) -> Want:
+        names = {place.component.id: place.component.name for place in self.world.page.page.places().values()}
+        ours = {ref.name: name for name, ref in self.world.plan.rules.pages["main"].components.items()}
+        said = body.get("component_statuses", [])
+        return {ours[names[each["component_id"]]]: each["component_status"] for each in said}
+
+    def _undisturbed(self, until: datetime, length: timedelta) -> datetime:
+        """Give the time from which on the worker had *length* in peace until *until*."""
+        since = until - length
+        for start, end in sorted(self.world.disturbed, reverse=True):
+            if start < until and end > since:
+                since -= min(end, until) - max(start, since) if start > since else end - since
+                since = min(since, start - timedelta(seconds=1)) if start <= since else since
+        return since
+
+    # -- at the end
+
+    def at_end(self) -> None:
+        """Everything has had its time."""
+        self._twice_applied()
+        self._ledger_is_done()
+        for line in self.world.truth.lines.values():
+            self._told_truth(line)
+        self._windows()
+
+    def _twice_applied(self) -> None:
+        applied: Counter[str] = Counter()
+        for incident in (*self._incidents(), *self.world.page.maintenances.shelf.all()):
+            for update in incident.updates:
+                write = self._made(update)
+                if write is not None and write.action.kind is not ActionKind.BACKFILL_INCIDENT:
+                    applied[write.action.id] += 1
+        for action, times in applied.items():
+            if times > 1 and not (self.world.beyond and times == MOST_SENDS):
+                self._wrong("duplicate", f"{action} is on the page {times} times")
+
+    def _incidents(self) -> Sequence[Incident]:
+        """Every incident, also those that a person has deleted."""
+        shelf = self.world.page.incidents.shelf
+        return [[shown for _, shown in versions if shown][-1] for versions in shelf._versions.values()]
+
+    def _made(self, update: Update) -> Write | None:
+        if update.author != "api":
+            return None
+        return next((w for w in self.writes if w.applied_at == update.published_at), None)
+
+    def _ledger_is_done(self) -> None:
+        world = self.world
+        ledger = world.node.ledger
+        totals = ledger.totals()
+        for state in ("pending", "parked", "unparsed"):
+            if totals[f"inbounds_{state}"]:
+                self._wrong("stuck", f"{totals[f'inbounds_{state}']} inbounds {state}")
+        for wake in (ledger.next_wake(), ledger.next_window_wake()):
+            if wake is not None and wake < world.node.clock() - timedelta(minutes=1):
+                self._wrong("stuck", f"nobody woke what was due at {wake}")
+        self.unsettled = [line.action for line in ledger.history(limit=100_000) if not line.action.state.settled]
+        told = {notice.subject for notice in world.notices}
+        first = {}
+        for action in sorted(self.unsettled, key=lambda a: a.seq):
+            first.setdefault(action.aggregate, action)
+        for action in first.values():
+            if action.state not in _WAITING:
+                self._wrong(
+                    "stuck", f"{action.id} {action.post} {action.state} until {action.not_before}: {action.reason}"
+                )
+            elif action.aggregate not in told:
+                self._wrong("untold", f"{action.id} is {action.state}, and nobody was told")
+            else:
+                world.seen(f"left {action.state}: {_why(action)}")
+        self._signals_are_known(ledger)
+
+    def _signals_are_known(self, ledger: Any) -> None:
+        for line in self.world.truth.lines.values():
+            for said in line.signals.values():
+                ids = [(source, said.key) for source in self.world.plan.rules.sources]
+                known = list(ledger.signals(ids).values())
+                if not any(signal.firing == said.firing for signal in known):
+                    self._wrong("lost", f"{said.key}: accepted was firing={said.firing}, the ledger has {known}")
+
+    def _told_truth(self, line: Line) -> None:
+        if line.spec.publish == "shadow":
+            return
+        mine = [it for it in self._incidents() if self._about(it) is line and not self._left_to_a_person(it)]
+        if line.spec.relay:
+            self._relayed(line, mine)
+            return
+        there = {it.id for it in self.world.page.incidents.shelf.all()}
+        ongoing = [it for it in mine if it.ongoing and it.id in there and it.updates[0].author == "api"]
+        if len(ongoing) > 1:
+            self._wrong("duplicate", f"{line.title}: {len(ongoing)} incidents are open")
+        opened = sum(it.updates[0].author == "api" for it in mine)
+        if opened > line.spells + self.reopens_refused:
+            self._wrong("duplicate", f"{line.title}: {opened} incidents for {line.spells} outages")
+        if not line.want:
+            for incident in ongoing:
+                self._wrong("stuck", f"{line.title}: over, but {incident.id} is open")
+        elif why := self._excused(line):
+            self.world.seen(f"excused: {why}")
+        elif any(it.ongoing and it.updates[0].author != "api" for it in mine):
+            self.world.seen("said on somebody else's incident")
+        elif not ongoing:
+            self._wrong("lost", f"{line.title} fires, and no incident is open")
+        elif not _same(self._shown(ongoing[0]), line.want):
+            self._wrong("lost", f"{line.title}: shows {self._shown(ongoing[0])}, true is {dict(line.want)}")
+        else:
+            self.world.seen("shown while it fires")
+
+    def _left_to_a_person(self, incident: Incident) -> bool:
+        """Whether a person has a hand in it, or was told that we do not know on."""
+        if any(touched == incident.id for _, touched, does in self.world.touched if does != "opens"):
+            return True
+        told = {notice.subject for notice in self.world.notices}
+        waiting = {action.aggregate for action in self.unsettled if action.state in _WAITING} & told
+        return any(w.action.aggregate in waiting for w in map(self._made, incident.updates) if w)
+
+    def _excused(self, line: Line) -> str:
+        """Why the page need not say what is true: a person was told of it, or an other rule goes before. Else ""."""
+        key = episode_key(line.spec.id, "main", {"service": line.service})
+        episode = self.world.node.ledger.latest([key]).get(key)
+        others = [other for other in self.world.truth.lines.values() if other.spec.id == line.spec.yields_to]
+        if any(other.want for other in others):
+            return "yields"
+        if episode is None or episode.id not in {notice.subject for notice in self.world.notices}:
+            return ""
+        left = [action for action in episode.actions if action.state in _WAITING]
+        return left[0].state if left else "hands off" if episode.hands_off else ""
+
+    def _shown(self, incident: Incident) -> Want:
+        said = [
+            {"component_id": key, "component_status": value} for key, value in incident.component_statuses().items()
+        ]
+        return self._components({"component_statuses": said})
+
+    def _about(self, incident: Incident) -> Line | None:
+        for update in incident.updates:
+            said, word = _TEXT.fullmatch(update.message), _WORD.fullmatch(update.message)
+            if said or word:
+                return self._line(said[2], said[3]) if said else self._line("desk", word[1]) if word else None
+        return None
+
+    @property
+    def reopens_refused(self) -> int:
+        """How often a page refused to open an incident again, and got a new one."""
+        return sum(
+            w.action.post is Post.REOPEN and w.record is not None and w.record.status == 422 for w in self.writes
+        )
+
+    def _relayed(self, line: Line, mine: Sequence[Incident]) -> None:
+        posted = [update.message for incident in mine for update in incident.updates if update.author == "api"]
+        said = [text for text in line.relayed if text not in self.given_up or text in posted]
+        if posted == said or not posted:
+            return
+        kind = "duplicate" if len(set(posted)) < len(posted) else "lost" if set(said) - set(posted) else "out of order"
+        self._wrong(kind, f"{line.title}: relayed {posted}, said was {said}")
+
+    # -- windows
+
+    def _windows(self) -> None:
+        ours = [it for it in self.world.page.maintenances.shelf.all() if it.name == "Upkeep"]
+        for planned in self.world.plan.maintenance:
+            if len(ours) > 1:
+                self._wrong("duplicate", f"{len(ours)} windows for one occurrence")
+            for window in ours:
+                self._forward(window)
+                over = planned.starts + planned.duration
+                waits = any(action.kind.of_window for action in self.unsettled)
+                if self.world.kernel.now > over and window.status != "maintenance_complete" and not waits:
+                    self._wrong("stuck", f"the window shows {window.status} after its end")
+
+    def _forward(self, window: Maintenance) -> None:
+        ranks = [_RANK[update.status] for update in window.updates]
+        if ranks != sorted(ranks):
+            self._wrong("out of order", f"the window went {[update.status for update in window.updates]}")
+        for status in ("maintenance_in_progress", "maintenance_complete"):
+            said = sum(update.status == status for update in window.updates)
+            if said > 1:
+                self._wrong("duplicate", f"the window said {status} {said} times")
+        early = self._clock_slack() + timedelta(seconds=1)
+        for update in window.updates:
+            due = {"maintenance_in_progress": window.start_at, "maintenance_complete": window.end_at}.get(update.status)
+            if due and update.published_at < due - early:
+                self._wrong("hasty", f"the window said {update.status} at {update.published_at}, due {due}")
+
+
+def _same(one: Want, other: Want) -> bool:
+    return all(one.get(name, "operational") == other.get(name, "operational") for name in {*one, *other})
+
+
+def _why(action: Action) -> str:
+    return re.sub(r"[0-9A-Z]{20,}|`.*`|\d+", "…", action.reason)[:60]
