@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -61,6 +62,13 @@ def until(condition: Callable[[], object], what: str, seconds: float = 20) -> No
     while not condition():
         assert time.monotonic() < end, f"never came: {what}"
         time.sleep(0.02)
+
+
+def soon(seconds: float) -> datetime:
+    """Give a whole second, so many ahead; more where the machine is too busy to start a process in that time."""
+    seconds += 10 * (os.getloadavg()[0] > 2 * (os.cpu_count() or 1))
+    ahead = datetime.now(UTC) + timedelta(seconds=seconds)  # noqa: TID251  (real time)
+    return ahead.replace(microsecond=0) + timedelta(seconds=1)
 
 
 @dataclass

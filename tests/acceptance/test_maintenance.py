@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import SECRETS, Running, until, worker, write_rules
+from tests.processes import SECRETS, Running, soon, until, worker, write_rules
 from worker.bootstrap.worker import Worker
 from worker.sandbox import SandboxServer
 from worker.settings import Settings
@@ -45,13 +44,6 @@ def _rules(folder: Path, page: SandboxServer, starts: datetime, seconds: int) ->
     return rules
 
 
-def _soon(seconds: float) -> datetime:
-    """A whole second, so many ahead; more where the machine is too busy to start a process in that time."""
-    seconds += 10 * (os.getloadavg()[0] > 2 * (os.cpu_count() or 1))
-    ahead = datetime.now(UTC) + timedelta(seconds=seconds)  # noqa: TID251  (real time)
-    return ahead.replace(microsecond=0) + timedelta(seconds=1)
-
-
 def _said(page: SandboxServer) -> list[tuple[str, datetime]]:
     (window,) = page.state.maintenances.shelf.all() or (None,)
     return [(update.status, update.published_at) for update in window.updates] if window else []
@@ -62,7 +54,7 @@ def _lateness(page: SandboxServer, index: int, due: datetime) -> float:
 
 
 def test_a_window_starts_and_completes_within_two_seconds_of_its_times(page: SandboxServer, tmp_path: Path) -> None:
-    starts = _soon(5)
+    starts = soon(5)
     with worker(_rules(tmp_path / "rules", page, starts, 3), tmp_path / "ledger.db") as run:
         until(lambda: len(_said(page)) == 3, "completed", 40)
         assert run.terminate() == 0
@@ -73,7 +65,7 @@ def test_a_window_starts_and_completes_within_two_seconds_of_its_times(page: San
 
 
 def test_a_worker_that_was_killed_across_the_start_catches_up(page: SandboxServer, tmp_path: Path) -> None:
-    starts = _soon(5)
+    starts = soon(5)
     rules = _rules(tmp_path / "rules", page, starts, 8)
     with worker(rules, tmp_path / "ledger.db") as run:
         until(lambda: len(_said(page)) == 1, "announced")
@@ -101,7 +93,7 @@ def test_windows_move_in_time_although_the_thread_of_the_alarm_clock_is_dead(
     page: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.scheduler.LEAST_SILENCE_S", 1.0)
-    starts = _soon(2)
+    starts = soon(2)
     rules = _rules(tmp_path / "rules", page, starts, 2)
     whole = Worker(Settings(rules=rules, ledger=f"sqlite:///{tmp_path}/ledger.db", poll=0.2), environ=SECRETS)
     whole.start()
