@@ -65,7 +65,7 @@ def test_what_would_come_of_it_is_told_with_times_and_texts(desk: Desk, firing: 
 
 def test_what_maintenance_keeps_back_says_so(desk: Desk, firing: Path) -> None:
     lines = explained(desk, firing, "--at", DURING, "--for", "2h")
-    assert any("40m    maintenance `db-weekly`, and its `grace`, kept it back until now" in line for line in lines)
+    assert any("40m    maintenance `db-work`, and its `grace`, kept it back until now" in line for line in lines)
 
 
 def test_what_is_held_to_the_end_is_told_as_not_said(desk: Desk, firing: Path) -> None:

@@ -37,7 +37,7 @@ def test_at_first_nothing_is_reached_and_every_text_is_a_point() -> None:
         ("database-outage", "say.keepalive"),
         ("database-outage", "is reopened"),
         ("major-incidents", "resolve.canceled"),
-        ("db-weekly", "remind"),
+        ("db-work", "remind"),
     }
 
 
