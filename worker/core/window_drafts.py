@@ -192,7 +192,7 @@ class WindowDraft(Working[Window]):
 
     def take_back(self, shown: RemoteIncident) -> None:
         """See ``Working``."""
-        self.set(known=WindowStatus(shown.status))
+        self.set(known=WindowStatus(shown.status), automated=shown.automate)
         if shown.starts_at is not None and shown.ends_at is not None:
             self.set(known_times=(shown.starts_at, shown.ends_at))
 

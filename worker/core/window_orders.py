@@ -33,10 +33,11 @@ def heed(draft: WindowDraft, asked: Asked) -> None:
     if not isinstance(order, StartWindow):
         interventions.heed(draft, asked)
         return
+    by_itself = draft.context.plan is not None and draft.plan.driver is Driver.PROVIDER
+    if draft.window.automated or by_itself:
+        raise CommandRefused(f"the page moves {order.window} by itself: do it there")
     if draft.window.hands_off:
         raise CommandRefused(f"a person moves {order.window} on the page: `adopt` gives it back to the worker")
-    if draft.context.plan is not None and draft.plan.driver is Driver.PROVIDER:
-        raise CommandRefused(f"the page moves {order.window} by itself (`driver: provider`): do it there")
     _HEED[type(order)](draft, order)
 
 

@@ -477,3 +477,7 @@ class TestAdopt:
         rig.passes("90m")
         with pytest.raises(CommandRefused, match="switch its automation off first"):
             rig.asks("adopt", subject=window.id)
+        rig.page._timed("inc-1", times, automate=False)
+        rig.asks("adopt", subject=window.id)
+        rig.looks().passes("4h").looks()
+        assert rig.page.said("inc-1")[-1] == "It is over."

@@ -286,6 +286,44 @@ class TestCancel:
             rig.asks("maintenance/cancel", window=DB)
 
 
+class TestAdopted:
+    """Windows that people made on the page, and that the worker moves."""
+
+    HEAD = HEAD.replace(
+        "publish: auto\n",
+        "publish: auto\n"
+        '    adopt_maintenance: {title: {regex: "Planned.*"}, start: It began., complete: It is over.}\n',
+        1,
+    )
+
+    def adopted(self, make: Make) -> tuple[Rig, str]:
+        rig = make(rule(), head=self.HEAD)
+        rig.page.person_schedules("Planned work", START + HOUR, START + 2 * HOUR)
+        rig.looks()
+        return rig, only(rig).id
+
+    def test_they_are_started_extended_and_completed_too(self, make: Make) -> None:
+        rig, window = self.adopted(make)
+        rig.asks("maintenance/start", window=window, text="We begin early.")
+        rig.passes("10m").looks()
+        rig.asks("maintenance/extend", window=window, ends_at=START + 3 * HOUR)
+        rig.passes("1m").looks()
+        (shown,) = rig.page.incidents.values()
+        assert (shown.name, shown.ends_at) == ("Planned work", START + 3 * HOUR)
+        rig.asks("maintenance/complete", window=window)
+        rig.passes("1m").looks()
+        assert said(rig)[1:] == ["We begin early.", "It is over."]
+        rig.passes("5h").looks()
+        assert only(rig).phase is WindowPhase.COMPLETE
+
+    def test_they_are_called_off_with_a_word(self, make: Make) -> None:
+        rig, window = self.adopted(make)
+        rig.asks("maintenance/cancel", window=window, text="Not today.")
+        rig.passes("5h").looks()
+        assert said(rig)[1:] == ["Not today."]
+        assert only(rig).phase is WindowPhase.CANCELLED
+
+
 @pytest.mark.parametrize("name", ["start", "complete", "extend", "cancel"])
 class TestAll:
     def asked(self, rig: Rig, name: str, window: str = DB) -> None:
