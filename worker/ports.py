@@ -116,10 +116,13 @@ class Provider(Protocol):
 
     Attributes:
         supports: Every action that the service has a word for.
+        most_updates: How many updates one incident may have, its first included.
     """
 
     @property
     def supports(self) -> frozenset[ActionKind]: ...
+    @property
+    def most_updates(self) -> int: ...
 
     def directory(self) -> Directory:
         """

@@ -237,6 +237,17 @@ def test_a_post_on_somebody_elses_incident_leaves_its_name_and_status_alone(rig:
     assert [dict(update.components) for update in shown.updates] == [{}, told]
 
 
+def test_an_incident_takes_as_many_updates_as_the_provider_says_and_no_more(desk: Desk) -> None:
+    incident = desk.open().remote_id
+    for number in range(desk.provider.most_updates - 1):
+        desk.do(ActionKind.UPDATE_INCIDENT, incident, message=f"Update {number}.")
+    shown = desk.provider.show(incident, ActionKind.UPDATE_INCIDENT)
+    assert shown is not None
+    assert len(shown.updates) == desk.provider.most_updates
+    beyond = desk.send(desk.action(ActionKind.RESOLVE_INCIDENT, incident, message="One too many."))
+    assert beyond.result is Result.REFUSED
+
+
 def test_a_blip_is_told_in_retrospect(desk: Desk) -> None:
     steps = (
         BackfillStep(

@@ -89,6 +89,7 @@ class FakePage:
     lag: timedelta = timedelta()
     alters: Callable[[str], str] = lambda text: text
     down: bool = False
+    most_updates: int = 100
     script: deque[Answer] = field(default_factory=deque)
     always: Answer = Answer.DONE
     sent: list[Sent] = field(default_factory=list)

@@ -37,6 +37,9 @@ FAULT_PAUSE = timedelta(minutes=1)
 MOST_SENDS = 2
 """A write without an idempotency key is sent at most so often; then a person decides."""
 
+KEPT_UPDATES = 10
+"""So many of the updates that the page takes of one incident are kept: for people, and for its end."""
+
 DENIED = "the key is denied"
 """How the reason of an action begins that waits for a key that is good enough."""
 

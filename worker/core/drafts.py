@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from worker.core import membership, retry
-from worker.core.actions import Working, blocked
+from worker.core.actions import KEPT_UPDATES, Working, blocked
 from worker.core.footprints import Observed
 from worker.core.interventions import Asked
 from worker.core.membership import Heard, Item
@@ -186,6 +186,24 @@ class Draft(Working[Episode]):
         self.set(guest=False)
         self.say(f"not attached any more: {outcome.detail}")
 
+    def _note_room(self, outcome: Outcome) -> None:
+        if outcome.room is None:
+            return
+        before = full(self.episode)
+        self.set(room=outcome.room)
+        if full(self.episode) and not before:
+            self.notice(
+                "updates_used_up",
+                f"incident {self.episode.remote_id} takes only {outcome.room} more updates; nothing is posted on it by "
+                "itself any more but its end: post by hand what must be said before",
+                Severity.ERROR,
+            )
+
+    def _full(self, action: Action, outcome: Outcome) -> None:
+        self.cancel(action, f"not said: {outcome.detail}")
+        self._note_room(outcome)
+        self.say(f"{action.kind} ({action.post}) not said: {outcome.detail}")
+
     def keep_back(self, rests: bool) -> None:
         """Say whether an opening that waits for somebody else's incident waits for something to fire as well."""
         opening = self.opening
@@ -256,6 +274,7 @@ class Draft(Working[Episode]):
             told_blocked=episode.told_blocked and action.post is not Post.OPEN,
             keepalives=episode.keepalives + 1 if action.post is Post.KEEPALIVE else 0,
         )
+        self._note_room(outcome)
 
     @property
     def public(self) -> bool:
@@ -267,6 +286,11 @@ class Draft(Working[Episode]):
     def silenced(self) -> bool:
         """Whether it is public, and `publish` has become `shadow`: then nothing more may be written to the page."""
         return self.publish is PublishMode.SHADOW and not self.episode.shadow and self.public
+
+    @property
+    def speaks(self) -> bool:
+        """Whether anything but its end may be posted now."""
+        return not (self.episode.hands_off or self.silenced or full(self.episode))
 
     def shadow(self, action: Action) -> None:
         """See ``Working``. On a public incident nothing is taken for said that the page does not have."""
@@ -351,6 +375,11 @@ class Draft(Working[Episode]):
             log=tuple(self.log),
             fault=self.fault,
         )
+
+
+def full(episode: Episode) -> bool:
+    """Whether the page's incident has nearly all updates that it may have: only its end is said then."""
+    return episode.room is not None and episode.room <= KEPT_UPDATES
 
 
 def _known_after(known: PageState | None, content: Content) -> PageState:

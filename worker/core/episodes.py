@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from worker.core import posts, relays
-from worker.core.drafts import Context, Draft, Stimulus, Verdict, humanised, new_episode
+from worker.core.actions import KEPT_UPDATES
+from worker.core.drafts import Context, Draft, Stimulus, Verdict, full, humanised, new_episode
 from worker.core.footprints import Observed
 from worker.core.interventions import Asked, expire, heed
 from worker.core.membership import Heard
@@ -35,6 +36,10 @@ from worker.core.words import Standing, counts
 
 DISBELIEF = timedelta(minutes=1)
 """How soon it is asked again whether a canary is well."""
+
+SCARCE_UPDATES = 2 * KEPT_UPDATES
+SCARCE_GAP = timedelta(minutes=5)
+"""From so few updates that the page still takes on, the least gap is no shorter, and grows with each."""
 
 NOTHING = Verdict(episode=None, changed=False)
 
@@ -126,8 +131,10 @@ def _may_come_back(episode: Episode, context: Context, now: datetime) -> bool:
         return False
     if episode.hands_off or episode.shadow is not (context.publish is PublishMode.SHADOW):
         return False
+    if _end_unsaid(episode):
+        return True
     soon = now - episode.ended_at < plan.reopen_within
-    return _end_unsaid(episode) or (soon and not episode.guest)  # somebody else's may be over: look anew
+    return soon and not episode.guest and not full(episode)  # somebody else's may be over: look anew
 
 
 def _end_unsaid(episode: Episode) -> bool:
@@ -136,11 +143,10 @@ def _end_unsaid(episode: Episode) -> bool:
 
 
 def _after_outcome(draft: Draft, action: Action, outcome: Outcome) -> None:
-    if action.post is Post.REOPEN and outcome.result is Result.REFUSED:
-        parked = next(a for a in draft.episode.actions if a.id == action.id)
-        draft.cancel(parked, f"the page does not reopen: {outcome.detail}; a new incident follows")
+    if action.post is Post.REOPEN and outcome.result in (Result.REFUSED, Result.FULL):
+        draft.cancel(action, f"the page does not reopen: {outcome.detail}; a new incident follows")
         draft.notices.clear()
-        draft.set(known=None, remote_id="", touched=frozenset(), mailed=False, posted_at=None)
+        draft.set(known=None, remote_id="", touched=frozenset(), mailed=False, posted_at=None, room=None)
         draft.set(previous_end=draft.now)
 
 
@@ -238,7 +244,7 @@ def _open(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
         _clearing(draft, plan, standing)
         return
     wakes = [_max_open(draft, plan)]
-    if not draft.in_flight and not draft.episode.hands_off and not draft.silenced:
+    if not draft.in_flight and draft.speaks:
         if draft.episode.known is None:
             posts.first(draft, plan, standing)
         elif draft.context.yielding:
@@ -293,15 +299,23 @@ def _follow(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | 
 
 def _gap(draft: Draft, plan: IncidentPlan) -> datetime | None:
     posted = draft.episode.posted_at
-    later = posted + plan.min_gap if posted else draft.now
+    later = posted + _least_gap(draft, plan) if posted else draft.now
     return later if later > draft.now else None
+
+
+def _least_gap(draft: Draft, plan: IncidentPlan) -> timedelta:
+    """The fewer updates the page takes, the more is said in each of them."""
+    room = draft.episode.room
+    if room is None or room > SCARCE_UPDATES:
+        return plan.min_gap
+    return max(plan.min_gap, SCARCE_GAP) * (SCARCE_UPDATES + 2 - room)
 
 
 def _keepalive(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     keepalive, episode = plan.keepalive, draft.episode
     if keepalive is None or episode.posted_at is None or episode.keepalives >= keepalive.times:
         return None
-    due = episode.posted_at + keepalive.every
+    due = episode.posted_at + max(keepalive.every, _least_gap(draft, plan))
     if draft.now < due:
         return due
     if draft.pending() is None and episode.known is not None:
@@ -337,7 +351,7 @@ def _clearing(draft: Draft, plan: IncidentPlan, standing: Standing) -> None:
 
 def _monitoring(draft: Draft, plan: IncidentPlan, standing: Standing) -> datetime | None:
     known = draft.episode.known
-    if draft.episode.hands_off or draft.silenced:
+    if not draft.speaks:
         return None
     if known is None:
         _take_back(draft, "all is clear meanwhile")

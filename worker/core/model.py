@@ -189,6 +189,7 @@ class Result(StrEnum):
     ABSENT = "absent"  # an unknown attempt was proven not to have been applied
     FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
     GONE = "gone"  # somebody else's incident, that an open was to be posted on, is over; nothing was sent
+    FULL = "full"  # the page's incident has nearly all updates that it may have; nothing was sent
     SHADOWED = "shadowed"  # `publish` is `shadow` by now; nothing was sent
     PERSON = "person"  # a person posted meanwhile; nothing more was sent
     BRAKED = "braked"  # too much has reached the page already; nothing was sent
@@ -562,6 +563,7 @@ class Episode:
         told_open: The team was told that it stays open on the page, because `publish` has become `shadow`.
         posted_at: When the last post was made, as far as we know.
         rests_until: No write is tried sooner; None: at any time.
+        room: How many more updates the page's incident takes, as the page showed it; None: not known.
         mailed: Whether the open mailed the subscribers.
         keepalives: How many keepalive texts were posted since anything else was.
         told_max_open: Whether the notice about its age was given.
@@ -601,6 +603,7 @@ class Episode:
     told_open: bool = False
     posted_at: datetime | None = None
     rests_until: datetime | None = None
+    room: int | None = None
     mailed: bool = False
     keepalives: int = 0
     told_max_open: bool = False
@@ -774,6 +777,7 @@ class Outcome:
         clean_read: For UNKNOWN: the page was read late enough and does not have it.
         window: What the page says of the window, where that was read.
         name: What the page calls the object, where that was read.
+        room: How many more updates the page's incident takes; None: that was not read.
         seen: The page's ids of the posts that the object had when we came to it.
         differences: Where the page's echo differs from what we said, for people.
     """
@@ -791,6 +795,7 @@ class Outcome:
     clean_read: bool = False
     window: WindowStatus | None = None
     name: str = ""
+    room: int | None = None
     seen: frozenset[str] = frozenset()
     differences: tuple[str, ...] = ()
 

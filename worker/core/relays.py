@@ -122,7 +122,7 @@ def _give_up(draft: Draft, *more: ActionState) -> None:
 
 
 def _relay(draft: Draft, plan: RelayPlan, event: Event) -> None:
-    if draft.episode.hands_off or draft.silenced:
+    if not draft.speaks:
         return
     words = _words(draft, plan, event)
     text = plan.text.render(words)

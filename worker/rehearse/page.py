@@ -38,6 +38,7 @@ class RehearsalPage:
     """
 
     supports = frozenset(ActionKind)
+    most_updates = 100
 
     def __init__(self, config: PageConfig, clock: Clock) -> None:
         self.name = config.page

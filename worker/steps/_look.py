@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from worker.core.actions import KEPT_UPDATES
 from worker.core.footprints import LOOKED_FOR, bears, echoes
 from worker.core.model import (
     Action,
@@ -74,8 +75,20 @@ class Look:
         theirs = self.outcome(action, Result.FOREIGN, f"`{foreign.name}` is open on the page")
         return replace(theirs, foreign=foreign.id)
 
-    def before_update(self, action: Action, shown: RemoteIncident) -> Outcome | None:
-        """Say what keeps an update from being sent: the object is not ours alone any more."""
+    def before_update(self, action: Action, shown: RemoteIncident, channel: Channel) -> Outcome | None:
+        """Say what keeps an update from being sent: the object is not ours alone any more, or takes hardly any more."""
+        return self._not_ours(action, shown) or self._full(action, shown, channel)
+
+    def _full(self, action: Action, shown: RemoteIncident, channel: Channel) -> Outcome | None:
+        """Only the page knows how many updates its incident has: people post, too."""
+        room, most = room_of(shown, channel), channel.provider.most_updates
+        kept = 1 if action.approved_by else KEPT_UPDATES
+        if action.kind is not ActionKind.UPDATE_INCIDENT or action.post is Post.RESOLVE or room > kept:
+            return None
+        full = self.outcome(action, Result.FULL, f"the incident has {len(shown.updates)} of {most} updates")
+        return replace(full, room=room)
+
+    def _not_ours(self, action: Action, shown: RemoteIncident) -> Outcome | None:
         if action.guest:
             result = _THEIRS_IS_OVER[action.post is Post.OPEN]
             over = shown.status == IncidentStatus.RESOLVED
@@ -126,7 +139,7 @@ class Look:
         new = [update for update in shown.updates if update.id not in known]
         ours = next((update for update in new if bears(action, update)), None)
         if ours is not None:
-            return self._found(action, shown, ours)
+            return replace(self._found(action, shown, ours), room=room_of(shown, channel))
         if new and not action.guest and not self._others_post(action):
             return self.outcome(action, Result.PERSON, f"update {new[0].id} is not ours")
         return self._missing(action, attempts, channel)
@@ -176,6 +189,11 @@ class Look:
 
 def _listed(action: Action, provider: Provider, directory: Directory) -> Sequence[RemoteIncident]:
     return provider.windows(directory) if action.kind.of_window else provider.ongoing(directory)
+
+
+def room_of(shown: RemoteIncident, channel: Channel) -> int:
+    """Give how many more updates the page takes of an incident."""
+    return max(0, channel.provider.most_updates - len(shown.updates))
 
 
 def window_status(shown: RemoteIncident) -> WindowStatus | None:

@@ -144,7 +144,7 @@ class Deliver:
             shown = channel.provider.show(action.remote_id, action.kind)
             if action.kind.of_window and not self._still_wanted(action, shown, channel):
                 return
-            settled = self._look.before_update(action, shown) if shown else self._look.missing_object(action)
+            settled = self._look.before_update(action, shown, channel) if shown else self._look.missing_object(action)
             baseline = tuple(update.id for update in shown.updates) if shown else ()
             footprint = self._footprints.footprint(action.aggregate) if shown and action.guest else None
             if shown and footprint:
@@ -237,6 +237,8 @@ class Deliver:
         self._checkpoint("after_send")
         self._meter.count("attempts", page=action.page, result=outcome.result)
         outcome = self._judged(sending, outcome, now, channel)
+        if outcome.result is Result.DONE and action.kind is ActionKind.UPDATE_INCIDENT:
+            outcome = replace(outcome, room=channel.provider.most_updates - len(baseline) - 1)
         outcome = replace(outcome, differences=(*outcome.differences, *left))
         self._settle(
             sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)

@@ -23,7 +23,7 @@ from worker.providers._outcomes import Exchange, Unanswered, classify
 from worker.providers.incident_io import reading
 from worker.providers.incident_io.echo import Echo, echo_of
 from worker.providers.incident_io.payloads import request_of, usable_id
-from worker.providers.incident_io.vocabulary import FORMS, INCIDENT, SCOPE, WINDOW, Thing
+from worker.providers.incident_io.vocabulary import FORMS, INCIDENT, MAX_UPDATES, SCOPE, WINDOW, Thing
 
 BASE_URL = "https://api.incident.io"
 PAGE_SIZE = 100
@@ -82,6 +82,11 @@ class IncidentIo:
     def supports(self) -> frozenset[ActionKind]:
         """Every action has its request here."""
         return frozenset(FORMS)
+
+    @property
+    def most_updates(self) -> int:
+        """As documented; an incident with so many takes no more, not even its end."""
+        return MAX_UPDATES
 
     def request(self, action: Action, directory: Directory) -> Request:
         """Build the exact bytes; see ``ports.Provider``."""

@@ -14,6 +14,7 @@ from worker.core.model import Action, ActionKind
 
 MAX_NAME = 200
 MAX_MESSAGE = 4096
+MAX_UPDATES = 100
 SCOPE = "Create status page incidents, status page maintenance windows, and publish status page updates"
 RETROSPECTIVE = "/v2/status_page_retrospective_incidents"
 
