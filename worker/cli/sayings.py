@@ -33,7 +33,7 @@ def called(saying: Saying) -> str:
     group = " {" + ", ".join(f"{k}: {v}" for k, v in saying.group.items()) + "}" if saying.group else ""
     kind, _, rest = deed(saying.action).partition(":")
     state = "" if saying.said else f" [{saying.action.state}]"
-    return f"{kind} {saying.rule or saying.window}{number}{group}{state}:{rest}"
+    return f"{kind} {saying.who}{number}{group}{state}:{rest}"
 
 
 def saying_data(saying: Saying) -> Mapping[str, Any]:

@@ -142,15 +142,15 @@ def coverage_in_words(coverage: Coverage, folder: Path) -> str:
     places, missed = _places(folder), coverage.missed
     reached = len(coverage.points) - len(missed)
     lines = [f"tests reach {reached} of {len(coverage.points)} points of the rules"]
-    for owner, points in groupby(missed, key=lambda point: (point.entry, point.owner)):
-        lines.append(f"  {'maintenance' if owner[0] else 'rule'} {owner[1]}: no test reaches")
+    for owner, points in groupby(missed, key=lambda point: f"{point.kind} {point.owner}"):
+        lines.append(f"  {owner}: no test reaches")
         lines += [f"    {point.what:<40} {_place(point, places)}".rstrip() for point in points]
     return "\n".join([*lines, ""])
 
 
 def _place(point: Point, places: Places) -> str:
     """Give the place of a point, or of the nearest thing around it that is written."""
-    find = places.window if point.entry else places.rule
+    find = {"rule": places.rule, "maintenance": places.window, "page": places.page}[point.kind]
     for length in range(len(point.path), -1, -1):
         if place := find(point.owner, *point.path[:length]):
             return place + ("" if length == len(point.path) else " (by default)")

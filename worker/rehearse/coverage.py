@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from worker.core.documents import Path
 from worker.core.matching import explain
-from worker.core.model import Action, Episode, Event, Phase, Post, Status
+from worker.core.model import Action, Episode, Event, Origin, Phase, Post, Status
 from worker.core.ruleset import EventWindowPlan, Impact, IncidentPlan, RelayPlan, Rule, RuleSet, TooShort, WindowPlan
 from worker.core.words import ANY
 from worker.ports import Commit
@@ -26,6 +26,10 @@ _OF_WINDOWS: Mapping[Post, str] = {
     Post.EXTEND: "overrun",
     Post.RESCHEDULE: "reschedule",
 }
+_OF_ADOPTED: Mapping[Post, str] = {
+    Post.START: "an adopted window starts",
+    Post.COMPLETE: "an adopted window is complete",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,16 @@ class Point:
     Something that a test can reach.
 
     Args:
-        owner: The id of the rule or of the entry of ``maintenance``.
+        owner: The id of the rule or of the entry of ``maintenance``, or the page's name.
         what: In words: "say.open", "clears while held".
         path: Where in the rule it is written; () for the whole.
-        entry: Whether the owner is an entry of ``maintenance``.
+        kind: What the owner is: "rule", "maintenance", or "page".
     """
 
     owner: str
     what: str
     path: Path = ()
-    entry: bool = False
+    kind: str = "rule"
 
 
 @dataclass(slots=True)
@@ -58,8 +62,17 @@ class Coverage:
     points: tuple[Point, ...] = ()
 
     def __post_init__(self) -> None:
-        entries = (point for entry in self.rules.maintenance for point in _of_window(entry, entry.id, (), entry=True))
-        self.points = (*(point for rule in self.rules.rules for point in _of_rule(rule)), *entries)
+        rules = (point for rule in self.rules.rules for point in _of_rule(rule))
+        entries = (
+            point for entry in self.rules.maintenance for point in _of_window(entry, entry.id, (), "maintenance")
+        )
+        pages = (
+            Point(page.name, what, ("adopt_maintenance", post.value), "page")
+            for page in self.rules.pages.values()
+            if page.adoption is not None
+            for post, what in _OF_ADOPTED.items()
+        )
+        self.points = (*rules, *entries, *pages)
 
     @property
     def missed(self) -> list[Point]:
@@ -83,7 +96,7 @@ def _of_rule(rule: Rule) -> Iterator[Point]:
     elif isinstance(rule.plan, RelayPlan):
         yield from _of_relay(rule.id, rule.plan)
     else:
-        yield from _of_window(rule.plan, rule.id, ("maintenance",), entry=False)
+        yield from _of_window(rule.plan, rule.id, ("maintenance",), "rule")
 
 
 def _of_incident(rule_id: str, plan: IncidentPlan) -> Iterator[Point]:
@@ -125,7 +138,7 @@ def _of_relay(rule_id: str, plan: RelayPlan) -> Iterator[Point]:
         yield Point(rule_id, f"resolve.{category}", ("relay", "resolve"))
 
 
-def _of_window(plan: WindowPlan, owner: str, above: Path, *, entry: bool) -> Iterator[Point]:
+def _of_window(plan: WindowPlan, owner: str, above: Path, kind: str) -> Iterator[Point]:
     there = {
         "announce": plan.announce is not None,
         "remind": bool(plan.reminders),
@@ -136,7 +149,7 @@ def _of_window(plan: WindowPlan, owner: str, above: Path, *, entry: bool) -> Ite
     }
     for what, is_there in there.items():
         if is_there:
-            yield Point(owner, what, (*above, what), entry)
+            yield Point(owner, what, (*above, what), kind)
 
 
 # --- what was reached
@@ -228,6 +241,9 @@ class _Witness:
     def _window(self, action: Action) -> None:
         window = self._stage.ledger.window(action.aggregate)
         if window is None:
+            return
+        if window.origin is Origin.PAGE:
+            self._reach(window.page, _OF_ADOPTED.get(action.post, ""))
             return
         rule = self._rules.get(window.plan_id)
         owner = rule.id if rule is not None and isinstance(rule.plan, EventWindowPlan) else window.plan_id

@@ -50,6 +50,21 @@ class RehearsalPage:
         self._keys: dict[str, str] = {}
         self._ids = 0
 
+    @property
+    def next_move(self) -> datetime | None:
+        """When it moves a window by itself the next time; None: it never does, as far as is known."""
+        moves = (_move(self._objects[each]) for each in self._open)
+        return min((at for at, _ in moves if at is not None), default=None)
+
+    def move(self) -> bool:
+        """Move the windows that are automated and due; say whether there were any."""
+        due = [
+            (each, to) for each in self._open for at, to in [_move(self._objects[each])] if at and at <= self._clock()
+        ]
+        for remote_id, status in due:
+            self.post(remote_id, "", status)
+        return bool(due)
+
     # -- ports.Provider
 
     def directory(self) -> Directory:
@@ -105,8 +120,7 @@ class RehearsalPage:
     def _written(self, remote_id: str, action: Action) -> None:
         content = action.content
         if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
-            shown = self._objects[remote_id]
-            self._objects[remote_id] = replace(shown, starts_at=content.starts_at, ends_at=content.ends_at)
+            self.reschedule(remote_id, content.starts_at, content.ends_at)
         elif content.steps:
             for step in content.steps:
                 self.post(remote_id, step.message, step.incident_status)
@@ -120,6 +134,27 @@ class RehearsalPage:
         remote_id = self._create(title, dict.fromkeys(components))
         self.post(remote_id, text, IncidentStatus.INVESTIGATING)
         return remote_id
+
+    def schedule(
+        self,
+        title: str,
+        components: Sequence[str],
+        text: str,
+        starts_at: datetime,
+        ends_at: datetime,
+        *,
+        automate: bool,
+    ) -> None:
+        """Somebody makes a maintenance window; with *automate* the page moves it by itself."""
+        remote_id = self._create(title, dict.fromkeys(components), starts_at, ends_at, automate)
+        self.post(remote_id, text, WindowStatus.SCHEDULED)
+
+    def reschedule(self, remote_id: str, starts_at: datetime | None, ends_at: datetime | None) -> None:
+        """Somebody, or we, edit the times of a window; None stays as it is."""
+        shown = self._objects[remote_id]
+        self._objects[remote_id] = replace(
+            shown, starts_at=starts_at or shown.starts_at, ends_at=ends_at or shown.ends_at
+        )
 
     def post(self, remote_id: str, text: str, status: str = "") -> None:
         """Something is posted on an incident or window; "": its status stays."""
@@ -155,6 +190,10 @@ class RehearsalPage:
         """Say whether an object is there, and not over."""
         return remote_id in self._open
 
+    def is_window(self, remote_id: str) -> bool:
+        """Say whether an object that is there is a maintenance window."""
+        return self._objects[remote_id].starts_at is not None
+
     # -- inside
 
     def _create(
@@ -182,6 +221,13 @@ class RehearsalPage:
     def _next(self, noun: str) -> str:
         self._ids += 1
         return f"{noun}-{self._ids}"
+
+
+def _move(shown: RemoteIncident) -> tuple[datetime | None, WindowStatus]:
+    """Say when the page moves a window by itself, and to what; None: never."""
+    waits = shown.status == WindowStatus.SCHEDULED
+    at = shown.starts_at if waits else shown.ends_at
+    return at if shown.automate else None, WindowStatus.IN_PROGRESS if waits else WindowStatus.COMPLETE
 
 
 def _ids(components: Mapping[str, ComponentRef]) -> dict[str, tuple[str, ...]]:

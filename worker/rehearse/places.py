@@ -90,6 +90,7 @@ class Places:
         gathered = gather(files, templates_dir, Report())
         self._rules = {entry_name(entry): entry for entry in gathered.lists["rules"]}
         self._windows = {entry_name(entry): entry for entry in gathered.lists["maintenance"]}
+        self._pages = gathered.maps["pages"]
 
     def rule(self, rule_id: str, *path: str | int) -> str:
         """Give the place of a rule, or of what stands at *path* in it; "" where it is written nowhere."""
@@ -99,15 +100,23 @@ class Places:
         """Give the place of a maintenance entry, or of what stands at *path* in it."""
         return _place(self._windows.get(window_id), path)
 
+    def page(self, name: str, *path: str | int) -> str:
+        """Give the place of a page, or of what stands at *path* in it."""
+        return _place(self._pages.get(name), path)
+
     def governing(self, saying: Saying, name: str, rule: Rule | None) -> Reference | None:
         """
         Give the key that decides about a field of an action: its ``at``, ``text``, ``title`` …
 
         Args:
             name: The field, as in rule tests.
-            rule: The rule that said it; None for an entry of ``maintenance``.
+            rule: The rule that said it; None for an entry of ``maintenance``, and for an adopted window.
         """
         post = saying.action.post
+        if saying.adopted:
+            found = {"text": post.value, "mails": "notify"}.get(name)
+            shown = ("adopt_maintenance", found) if found is not None else ()
+            return self._reference(self._pages.get(saying.action.page), shown, shown, {}) if found else None
         relayed = rule is not None and isinstance(rule.plan, RelayPlan)
         if name == "at":
             path = None if relayed else _TIMES.get(post)

@@ -132,7 +132,7 @@ def _about(stage: Stage, saying: Saying) -> str:
     action = saying.action
     episode = None if action.kind.of_window else stage.ledger.get(action.aggregate)
     if episode is None:
-        return f"{saying.window or saying.rule}@{action.page} {sorted(saying.group.items())}"
+        return f"{saying.who}@{action.page} {sorted(saying.group.items())}"
     return f"{action.aggregate.rpartition('#')[0]} {episode.held_since.isoformat()}"
 
 

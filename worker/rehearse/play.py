@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from worker.core.approval import approval_hash
 from worker.core.commands import Approve, Command, Dismiss
-from worker.core.model import Action, ActionState, Inbound, Notice, Origin
+from worker.core.model import Action, ActionState, Inbound, IncidentStatus, Notice, Origin, WindowStatus
 from worker.errors import CommandRefused, NotFound
 from worker.ports import HistoryLine, Sender
 from worker.rehearse.page import RehearsalPage
-from worker.rehearse.reading import Case, Senders, Step
+from worker.rehearse.reading import Case, Senders, Step, absolute
 from worker.rehearse.rebase import Rebase
 from worker.rehearse.spec import DeedSpec
 from worker.rehearse.stage import Stage
@@ -41,8 +41,9 @@ class Saying:
 
     Args:
         at: When the page had it; of what it does not have, when it was decided.
-        rule: The rule's id as it is now; "" of a window by the calendar.
-        window: The id of the maintenance entry; "" where a rule says it.
+        rule: The rule's id as it is now; "" of a window that no rule asks for.
+        window: The id of the maintenance entry; "" where it is none that says it.
+        adopted: The name of the window that people made on the page; "" of everything else.
         number: Of the episode; 0 of a window.
     """
 
@@ -50,6 +51,7 @@ class Saying:
     at: datetime
     rule: str
     window: str
+    adopted: str
     number: int
     group: Mapping[str, str]
 
@@ -57,6 +59,16 @@ class Saying:
     def said(self) -> bool:
         """Whether the page has it, or would have it if it were not for shadow."""
         return self.action.state in (ActionState.DONE, ActionState.SHADOWED)
+
+    @property
+    def who(self) -> str:
+        """Whose it is, for people: the rule, the entry of ``maintenance``, or the name of an adopted window."""
+        return self.rule or self.window or f"“{self.adopted}”"
+
+    @property
+    def title(self) -> str:
+        """What it is called on the page, as far as this action says so."""
+        return self.action.content.title or self.adopted
 
     @property
     def text(self) -> str:
@@ -111,12 +123,13 @@ def sayings(stage: Stage) -> list[Saying]:
 def _saying(stage: Stage, line: HistoryLine, names: Mapping[str, str]) -> Saying:
     action = line.action
     window = stage.ledger.window(action.aggregate) if action.kind.of_window else None
-    entry = window is not None and window.origin is Origin.ENTRY
+    origin = window.origin if window is not None else Origin.RULE
     return Saying(
         action=action,
         at=line.said_at or action.created_at,
-        rule="" if entry else names.get(line.rule_id, line.rule_id),
-        window=line.rule_id if entry else "",
+        rule=names.get(line.rule_id, line.rule_id) if origin is Origin.RULE else "",
+        window=line.rule_id if origin is Origin.ENTRY else "",
+        adopted=window.known_name if window is not None and origin is Origin.PAGE else "",
         number=line.number,
         group=line.group,
     )
@@ -181,12 +194,17 @@ class _Player:
     # -- people, and the page
 
     def _posts(self, deed: DeedSpec) -> None:
-        page, remote_id = self._target(deed, deed.person_posts or "")
-        page.post(remote_id, deed.text, deed.status or "")
+        self._post(deed, deed.person_posts or "", deed.status)
 
     def _resolves(self, deed: DeedSpec) -> None:
-        page, remote_id = self._target(deed, deed.resolves or "")
-        page.post(remote_id, deed.text, "resolved")
+        self._post(deed, deed.resolves or "", IncidentStatus.RESOLVED)
+
+    def _post(self, deed: DeedSpec, target: str, status: IncidentStatus | WindowStatus | None) -> None:
+        page, remote_id = self._target(deed, target)
+        if status is not None and page.is_window(remote_id) is not isinstance(status, WindowStatus):
+            noun = "a maintenance window" if page.is_window(remote_id) else "an incident"
+            raise _CannotPlayError(f"`{target}` is {noun} on the page, which has no status `{status}`")
+        page.post(remote_id, deed.text, status or "")
 
     def _renames(self, deed: DeedSpec) -> None:
         page, remote_id = self._target(deed, deed.renames or "")
@@ -200,6 +218,24 @@ class _Player:
         name = deed.on or next(iter(self._stage.pages))
         self._stage.pages[name].open(deed.title, deed.opens or (), deed.text)
         self._stage.watch(name)
+
+    def _schedules(self, deed: DeedSpec) -> None:
+        name = deed.on or next(iter(self._stage.pages))
+        starts, ends = self._moment(deed.starts), self._moment(deed.ends)
+        assert starts is not None
+        assert ends is not None
+        page = self._stage.pages[name]
+        page.schedule(deed.title, deed.schedules or (), deed.text, starts, ends, automate=deed.automate)
+        self._stage.watch(name)
+
+    def _moves(self, deed: DeedSpec) -> None:
+        page, remote_id = self._target(deed, deed.moves or "")
+        if not page.is_window(remote_id):
+            raise _CannotPlayError(f"`{deed.moves}` is an incident on the page, which has no times to move")
+        page.reschedule(remote_id, self._moment(deed.starts), self._moment(deed.ends))
+
+    def _moment(self, moment: timedelta | datetime | None) -> datetime | None:
+        return absolute(moment, self._played.case.spec.start) if moment is not None else None
 
     def _approves(self, deed: DeedSpec) -> None:
         action = self._waiting(deed, deed.approves or "")
@@ -275,6 +311,8 @@ class _Player:
 _DEEDS: Mapping[str, Callable[[_Player, DeedSpec], None]] = {
     "person_posts": _Player._posts,
     "opens": _Player._opens,
+    "schedules": _Player._schedules,
+    "moves": _Player._moves,
     "resolves": _Player._resolves,
     "renames": _Player._renames,
     "deletes": _Player._deletes,

@@ -150,7 +150,8 @@ class _Reader:
         if spec is None or not self._whole(spec):
             return None
         firsts = self._moments(spec)
-        steps = [self._step(index, step, at) for index, (step, at) in enumerate(zip(spec.steps, firsts, strict=True))]
+        written = enumerate(zip(spec.steps, firsts, strict=True))
+        steps = [self._step(index, step, at, spec.start) for index, (step, at) in written]
         happening = sorted(_repeated(spec, steps), key=lambda step: (step.at, step.number))
         ends = max(step.at for step in happening)
         wanted = None if spec.expect is None else [self._wanted(n, w, spec, ends) for n, w in enumerate(spec.expect)]
@@ -189,11 +190,11 @@ class _Reader:
             found.append(at)
         return found
 
-    def _step(self, index: int, step: StepSpec, at: datetime) -> Step:
+    def _step(self, index: int, step: StepSpec, at: datetime, start: datetime) -> Step:
         loc: Path = ("steps", index)
         made = Step(number=index + 1, at=at, place=self._place(loc), send=step.send, deed=step.page)
         if step.page is not None:
-            self._deed(step.page, (*loc, "page"))
+            self._deed(step.page, (*loc, "page"), start)
         if step.send is None or not self._source(step.send, (*loc, "send")):
             return made
         if step.send.file is not None or "body" in step.send.model_fields_set:
@@ -240,22 +241,26 @@ class _Reader:
         form: type[Strict] = sender.item
         return validated(form, entry, self._report, {})
 
-    def _deed(self, deed: DeedSpec, loc: Path) -> None:
+    def _deed(self, deed: DeedSpec, loc: Path, start: datetime) -> None:
         pages = self._rules.pages
         if deed.on is not None and deed.on not in pages:
             self._wrong((*loc, "on"), f"unknown page {shown(deed.on)}{suggest(deed.on, pages, 'there is')}")
             return
         target = getattr(deed, deed.deed)
-        if deed.deed == "opens":
+        starts, ends = (absolute(each, start) if each is not None else None for each in (deed.starts, deed.ends))
+        if starts is not None and ends is not None and ends <= starts:
+            self._wrong((*loc, "ends"), "`ends` must be later than `starts`")
+        if deed.deed in ("opens", "schedules"):
             self._titles.add(deed.title)
             if deed.on is None and len(pages) > 1:
                 self._wrong(loc, f"there are several pages: say which with `on`, {' or '.join(map(shown, pages))}")
-            self._components(target, [deed.on] if deed.on else list(pages), (*loc, "opens"))
+            self._components(target, [deed.on] if deed.on else list(pages), (*loc, deed.deed))
         elif isinstance(target, str):
             known = [*self._rule_ids(), *(plan.id for plan in self._rules.maintenance), *self._titles]
             if target not in known:
                 hint = suggest(target, known, "there is")
-                self._wrong((*loc, deed.deed), f"{shown(target)} is no rule and no incident that somebody opened{hint}")
+                what = "no rule, no entry of `maintenance`, and nothing that somebody opened or scheduled"
+                self._wrong((*loc, deed.deed), f"{shown(target)} is {what}{hint}")
 
     # -- what is expected
 

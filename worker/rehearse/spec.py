@@ -20,7 +20,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from worker.core.model import ActionKind, ActionState, ComponentStatus, IncidentStatus, Post, WindowStatus
 from worker.core.spec.scalars import (
@@ -88,6 +88,25 @@ Moment = Annotated[
 ]
 """So long after the start of the test, or a time."""
 
+
+_STATUSES: tuple[IncidentStatus | WindowStatus, ...] = (*IncidentStatus, *WindowStatus)
+
+
+def _status(value: object) -> IncidentStatus | WindowStatus:
+    found = next((known for known in _STATUSES if value == known), None)
+    if found is None:
+        raise PydanticKnownError("enum", {"expected": ", ".join(f"'{known}'" for known in _STATUSES)})
+    return found
+
+
+AnyStatus = Annotated[
+    IncidentStatus | WindowStatus,
+    PlainValidator(_status),
+    PlainSerializer(str),
+    WithJsonSchema({"enum": [*map(str, _STATUSES)]}),
+]
+"""Of an incident, or of a window."""
+
 # --- what happens
 
 Items = Annotated[tuple[Any, ...], AfterValidator(not_empty)]
@@ -131,6 +150,8 @@ class SendSpec(Strict):
 _DEEDS: Mapping[str, frozenset[str]] = {
     "person_posts": frozenset({"text", "status", "group", "on"}),
     "opens": frozenset({"title", "text", "on"}),
+    "schedules": frozenset({"title", "text", "starts", "ends", "automate", "on"}),
+    "moves": frozenset({"starts", "ends", "group", "on"}),
     "resolves": frozenset({"text", "group", "on"}),
     "renames": frozenset({"title", "group", "on"}),
     "deletes": frozenset({"group", "on"}),
@@ -142,13 +163,20 @@ _DEEDS: Mapping[str, frozenset[str]] = {
 
 
 class DeedSpec(Strict):
-    """Somebody does something about a page, or the page cannot be reached. Exactly one of the first eight."""
+    """Somebody does something about a page, or the page cannot be reached. Exactly one of the first ten."""
 
     person_posts: Line | None = Field(
         default=None, description="Somebody posts on the incident or window of this rule, or of this title."
     )
     opens: Annotated[tuple[ComponentName, ...], AfterValidator(not_empty), ONE_OR_MANY] | None = Field(
         default=None, description="Somebody opens an incident on these components, our names."
+    )
+    schedules: Annotated[tuple[ComponentName, ...], AfterValidator(not_empty), ONE_OR_MANY] | None = Field(
+        default=None,
+        description="Somebody makes a maintenance window about these components, our names, from `starts` to `ends`.",
+    )
+    moves: Line | None = Field(
+        default=None, description="Somebody edits `starts` or `ends` of the window of this rule, entry or title."
     )
     resolves: Line | None = Field(default=None, description="Somebody resolves the incident of this rule or title.")
     renames: Line | None = Field(default=None, description="Somebody renames the incident of this rule or title.")
@@ -166,9 +194,10 @@ class DeedSpec(Strict):
     text: Line = Field(
         default="We are looking into it.", description="What is posted. Default: We are looking into it."
     )
-    status: Literal["investigating", "identified", "monitoring", "resolved"] | None = Field(
-        default=None, description="The status that is posted. Default: as it was."
-    )
+    status: AnyStatus | None = Field(default=None, description="The status that is posted. Default: as it was.")
+    starts: Moment | None = Field(default=None, description="Of a window: its start.")
+    ends: Moment | None = Field(default=None, description="Of a window: its end.")
+    automate: Flag = Field(default=False, description="Whether the page moves the window by itself. Default: false.")
     group: dict[Word, str] = Field(
         default_factory=dict, description="Which group's incident, where the rule has several. Default: the only one."
     )
@@ -182,6 +211,10 @@ class DeedSpec(Strict):
         (deed,) = deeds
         for option in sorted(self.model_fields_set - deeds - _DEEDS[deed]):
             raise must(f"has `{option}`, which says nothing about `{deed}`")
+        if deed == "schedules" and not {"title", "starts", "ends"} <= self.model_fields_set:
+            raise must("needs `title`, `starts` and `ends` of what somebody schedules")
+        if deed == "moves" and self.starts is None and self.ends is None:
+            raise must("needs `starts` or `ends`: when it is to be")
         return self
 
     @property
@@ -248,15 +281,15 @@ class ExpectSpec(Strict):
     page: Id | None = Field(default=None, description="On which page.")
     group: dict[Word, str] | None = Field(default=None, description="For which group.")
     post: Post | None = Field(default=None, description="Why it is said: open, worsen, improve, …")
-    status: IncidentStatus | WindowStatus | None = Field(default=None, description="The status that is posted.")
+    status: AnyStatus | None = Field(default=None, description="The status that is posted.")
     components: dict[ComponentName, ComponentStatus] | None = Field(
         default=None, description="Every component that is set, and to what."
     )
     mails: Flag | None = Field(default=None, description="Whether it mails the subscribers.")
     title: Said | None = Field(default=None, description="The title, or {contains: …}.")
     text: Said | None = Field(default=None, description="The text, or {contains: …}.")
-    starts: Instant | None = Field(default=None, description="Of a window: its start.")
-    ends: Instant | None = Field(default=None, description="Of a window: its end.")
+    starts: Moment | None = Field(default=None, description="Of a window: its start.")
+    ends: Moment | None = Field(default=None, description="Of a window: its end.")
     state: ActionState | None = Field(
         default=None, description="What became of it. Default: the page has it, or with `publish: shadow` would have."
     )

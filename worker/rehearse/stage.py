@@ -24,7 +24,7 @@ from worker.steps.advance import Advance
 from worker.steps.command import Commands
 from worker.steps.deliver import Deliver
 from worker.steps.intake import Endpoint, understood
-from worker.steps.observe import Observe
+from worker.steps.observe import AFTER_DUE, Observe
 from worker.steps.react import React
 
 WATCH = timedelta(minutes=1)
@@ -153,6 +153,9 @@ class Stage:
             return
         if self.now >= self._plan_at:
             self._plan_at = self.now + REPLAN
+        for name, page in self.pages.items():
+            if page.move():
+                self._looks.setdefault(name, self.now + AFTER_DUE)
         for _ in range(MOST_ROUNDS):
             if not (self._react.run_once() or self._advance.run_once() or self._deliver.run_once() or self._look()):
                 self._at_rest = self.now
@@ -173,7 +176,8 @@ class Stage:
     def _next(self) -> datetime | None:
         ledger = self.ledger
         alarms = (ledger.next_wake(), ledger.next_window_wake(), ledger.next_due(self.now), self._plan_at)
-        ahead = [at for at in (*alarms, *self._looks.values()) if at is not None and at > self.now]
+        moves = (page.next_move for page in self.pages.values())
+        ahead = [at for at in (*alarms, *self._looks.values(), *moves) if at is not None and at > self.now]
         return min(ahead, default=None)
 
     # -- what the steps ask for

@@ -13,7 +13,7 @@ from worker.core.model import ActionKind
 from worker.core.spec.scalars import format_duration
 from worker.rehearse.aligning import aligned
 from worker.rehearse.play import Played, Saying
-from worker.rehearse.reading import Wanted
+from worker.rehearse.reading import Wanted, absolute
 from worker.rehearse.spec import ContainsSpec, ExpectSpec
 
 CREATES = (ActionKind.OPEN_INCIDENT, ActionKind.BACKFILL_INCIDENT)
@@ -86,6 +86,7 @@ class _Judge:
             wanted = getattr(want.spec, name)
             if wanted is None:
                 continue
+            wanted = absolute(wanted, self.start) if isinstance(wanted, timedelta) else wanted
             got = read(saying)
             if isinstance(wanted, ContainsSpec):
                 if wanted.contains not in got:
@@ -106,7 +107,7 @@ _FIELDS: Mapping[str, Callable[[Saying], Any]] = {
     "status": lambda saying: saying.action.content.incident_status or saying.action.content.window_status,
     "components": lambda saying: dict(saying.action.content.components),
     "mails": lambda saying: saying.action.content.notify,
-    "title": lambda saying: saying.action.content.title,
+    "title": lambda saying: saying.title,
     "text": lambda saying: saying.text,
     "starts": lambda saying: saying.action.content.starts_at,
     "ends": lambda saying: saying.action.content.ends_at,

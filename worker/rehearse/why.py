@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from worker.core.matching import Line, explain
-from worker.core.model import Episode, Event, Post, Status
+from worker.core.model import Episode, Event, Origin, Post, Status, Window
 from worker.core.ruleset import IncidentPlan, Rule
 from worker.ports import Heard
 from worker.rehearse.places import Places
@@ -90,14 +90,24 @@ def _kept_back(stage: Stage, saying: Saying, episode: Episode, rule: Rule, place
     windows = [w for w in stage.ledger.windows(episode.held_since) if w.page == episode.page]
     muting = next((window for window in windows if window.muted_until == at), None)
     if muting is not None:
-        place = places.window(muting.plan_id, "grace") or places.window(muting.plan_id) or places.rule(muting.plan_id)
+        name = muting.known_name if muting.origin is Origin.PAGE else muting.plan_id
         yield Because(
-            at=at, text=f"maintenance `{muting.plan_id}`, and its `grace`, kept it back until now", place=place
+            at=at,
+            text=f"maintenance `{name}`, and its `grace`, kept it back until now",
+            place=_muted_at(muting, places),
         )
     elif plan.yield_to:
         others = " and ".join(f"`{other}`" for other in plan.yield_to)
         place = places.rule(rule.id, "incident", "yield_to")
         yield Because(at=at, text=f"it yielded to {others} until now", place=place)
+
+
+def _muted_at(muting: Window, places: Places) -> str:
+    """Give the place that a person would change to have a window mute less, or more."""
+    if muting.origin is Origin.PAGE:
+        above = "adopt_maintenance"
+        return places.page(muting.page, above, "grace") or places.page(muting.page, above)
+    return places.window(muting.plan_id, "grace") or places.window(muting.plan_id) or places.rule(muting.plan_id)
 
 
 def missing(stage: Stage, sent: Sent, want: Wanted, places: Places) -> list[Because]:
