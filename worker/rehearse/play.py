@@ -239,7 +239,8 @@ class _Player:
 
     def _approves(self, deed: DeedSpec) -> None:
         action = self._waiting(deed, deed.approves or "")
-        self._order(Approve(by=PERSON, action=action.id, hash=approval_hash(action)))
+        own = {name: getattr(deed, name) for name in ("title", "text") if name in deed.model_fields_set}
+        self._order(Approve(by=PERSON, action=action.id, hash=approval_hash(action), **own))
 
     def _dismisses(self, deed: DeedSpec) -> None:
         self._order(Dismiss(by=PERSON, subject=self._waiting(deed, deed.dismisses or "").id))

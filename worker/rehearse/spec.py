@@ -155,7 +155,7 @@ _DEEDS: Mapping[str, frozenset[str]] = {
     "resolves": frozenset({"text", "group", "on"}),
     "renames": frozenset({"title", "group", "on"}),
     "deletes": frozenset({"group", "on"}),
-    "approves": frozenset({"group", "on"}),
+    "approves": frozenset({"title", "text", "group", "on"}),
     "dismisses": frozenset({"group", "on"}),
     "unreachable": frozenset({"on"}),
 }

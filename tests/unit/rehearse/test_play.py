@@ -32,6 +32,11 @@ def test_what_awaits_approval_is_not_said_and_goes_out_once_a_person_says_so() -
     assert verdict("[{at: 5m, do: open_incident}]", FIRES, approved, "{at: 1h}").holds
 
 
+def test_what_is_approved_in_other_words_is_said_in_them() -> None:
+    approved = "{at: 5m, page: {approves: checkout, text: It is slow for some.}}"
+    assert verdict("[{do: open_incident, text: It is slow for some.}]", FIRES, approved, "{at: 1h}").holds
+
+
 def test_what_a_person_dismisses_is_never_said() -> None:
     assert verdict("[]", FIRES, "{at: 5m, page: {dismisses: checkout}}", "{at: 1h}").holds
 
