@@ -169,20 +169,36 @@ class Writer:
         if self._broken:
             raise LedgerBroken(self._refusal)
         entries = [item.entry for item in group if isinstance(item, _Arrival)]
-        with self._begin() as connection:
-            recorded = self._record(connection, entries)
-            places = iter(recorded)
-            answers = [_attempt(connection, i.work) if isinstance(i, _Step) else next(places) for i in group]
+        if len(entries) == len(group):
+            recorded: Sequence[Recorded | Exception] = self._record_alone(entries)
+            answers: list[Any] = list(recorded)
+        else:
+            with self._begin() as connection:
+                recorded = self._record(connection, entries)
+                places = iter(recorded)
+                answers = [_attempt(connection, i.work) if isinstance(i, _Step) else next(places) for i in group]
         self._backlog.pends(sum(map(_waits, entries, recorded)))
         return answers
+
+    def _record_alone(self, entries: Sequence[Entry]) -> Sequence[Recorded | Exception]:
+        """Record a group of nothing but arrivals: without a savepoint, as nothing else would be undone with them."""
+        try:
+            with self._begin() as connection:
+                return self._insert(connection, entries)
+        except Exception as error:
+            if isinstance(fault(error), LedgerUnavailable):
+                raise
+        with self._begin() as connection:
+            return self._record_each(connection, entries)
 
     def _record(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded | Exception]:
         if not entries:
             return ()
         together = _attempt(connection, partial(self._insert, entries=entries))
-        if not isinstance(together, Exception):
-            return together  # type: ignore[no-any-return]
-        # One of them cannot be stored; the others shall not suffer for it.
+        return self._record_each(connection, entries) if isinstance(together, Exception) else together
+
+    def _record_each(self, connection: Connection, entries: Sequence[Entry]) -> Sequence[Recorded | Exception]:
+        """Record one by one: one of them cannot be stored; the others shall not suffer for it."""
         alone = [_attempt(connection, partial(self._insert, entries=[entry])) for entry in entries]
         return [places if isinstance(places, Exception) else places[0] for places in alone]
 

@@ -167,13 +167,28 @@ def test_a_conflict_undoes_only_itself(desk: Desk) -> None:
     assert sum(isinstance(answer, Conflict) for answer in together.answers) == 1
 
 
-def test_an_entry_that_cannot_be_stored_does_not_harm_the_others(desk: Desk) -> None:
+@pytest.mark.parametrize("beside", [[], ["work"]], ids=["nothing but arrivals", "beside other work"])
+def test_an_entry_that_cannot_be_stored_does_not_harm_the_others(desk: Desk, beside: list[str]) -> None:
     with Together(desk) as together:
         for body in (b"one", b"poison", b"two"):
             together.record(body)
+        for word in beside:
+            together.submit(keep(word))
     desk.writer.submit(keep("last"))
-    assert desk.kept() == ["one", "two", "last"]
-    assert [type(answer) for answer in together.answers if answer is not None] == [Recorded, ValueError, Recorded]
+    assert desk.kept() == ["one", "two", *beside, "last"]
+    of_entries = [type(answer) for answer in together.answers if not isinstance(answer, str | None)]
+    assert of_entries == [Recorded, ValueError, Recorded]
+
+
+def test_nothing_but_arrivals_costs_one_transaction_and_no_savepoint(desk: Desk) -> None:
+    seen: list[str] = []
+    event.listen(desk._engine, "before_cursor_execute", lambda *of: seen.append(of[2].split()[0]))
+    with Together(desk) as together:
+        together.record(b"one")
+        together.record(b"two")
+    desk.writer.submit(keep("last"))
+    arrivals = seen[seen.index("RELEASE") + 1 :]
+    assert arrivals[:4] == ["BEGIN", "INSERT", "INSERT", "BEGIN"]
 
 
 def test_an_answer_comes_after_the_commit(desk: Desk) -> None:
@@ -230,18 +245,23 @@ def test_a_commit_that_fails_is_answered_whole_and_the_next_one_is_tried(desk: D
     assert desk.fatal == []
 
 
+@pytest.mark.parametrize("works", [0, 1], ids=["nothing but arrivals", "beside other work"])
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT])
-def test_after_a_failed_sync_nothing_is_tried_again(desk: Desk, code: int) -> None:
+def test_after_a_failed_sync_nothing_is_tried_again(desk: Desk, code: int, works: int) -> None:
     tries = []
 
     def fail() -> None:
-        tries.append(1)
-        raise disk_error(code)
+        if desk.commits:  # what holds the others up succeeds
+            tries.append(1)
+            raise disk_error(code)
 
     desk.on_commit = fail
     with Together(desk) as together:
-        together.submit(keep("one"))
+        for _ in range(works):
+            together.submit(keep("one"))
         together.record(b"two")
+    while not desk.fatal:
+        pass
     for _ in range(3):
         with pytest.raises(LedgerUnavailable, match="broken"):
             desk.writer.submit(keep("more"))
@@ -249,8 +269,7 @@ def test_after_a_failed_sync_nothing_is_tried_again(desk: Desk, code: int) -> No
             desk.writer.record(entry(), together.answers.append)
     desk.writer.close()
     assert len(tries) == 1
-    assert all(isinstance(answer, LedgerUnavailable) for answer in together.answers)
-    assert len(together.answers) == 3
+    assert [type(answer) for answer in together.answers if answer is not None] == [LedgerBroken] * (works + 1)
     assert [type(error) for error in desk.fatal] == [LedgerBroken]
 
 
