@@ -621,7 +621,7 @@ class Queries(Protocol):
     def totals(self) -> Mapping[str, int]:
         """
         Count: ``inbounds``, ``inbounds_pending``, ``inbounds_parked``, ``inbounds_unparsed`` (those of the parked ones
-        that could not be understood, whole or in part), ``events``, ``signals_firing``, ``pauses``,
+        that could not be understood, whole or in part), ``events``, ``signals_firing``, ``pauses``, ``unmatched``,
         ``episodes_held|open|clearing|resolved|dismissed``, ``windows_<phase>``, ``actions_<state>``, and
         ``actions_done_<kind>``.
         """

@@ -1040,7 +1040,7 @@ class TestQueries:
 
     def test_totals_name_everything_even_what_never_was(self, ledger: AnyLedger) -> None:
         names = {"inbounds", "inbounds_pending", "inbounds_parked", "inbounds_unparsed", "events", "signals_firing"}
-        names |= {"pauses"}
+        names |= {"pauses", "unmatched"}
         names |= {f"episodes_{phase}" for phase in Phase} | {f"actions_{state}" for state in ActionState}
         names |= {f"windows_{phase}" for phase in WindowPhase}
         names |= {f"actions_done_{kind}" for kind in ActionKind} | {f"drift_{kind}" for kind in DriftKind}

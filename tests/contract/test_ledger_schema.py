@@ -176,3 +176,32 @@ def test_two_workers_that_start_at_once_make_the_tables_once(postgres: Postgres)
         thread.join(30)
     assert faults == []
     assert place.tables() > Row.metadata.tables.keys()
+
+
+def test_a_ledger_that_goes_on_is_not_doubted(place: Place) -> None:
+    for _ in range(2):
+        ledger = place.open()
+        assert ledger.doubt() == ""
+        ledger.mark()
+        assert ledger.doubt() == ""
+        ledger.close()
+
+
+def test_tables_that_were_put_back_are_doubted_until_they_are_marked(place: Place) -> None:
+    if place.url.startswith("sqlite"):
+        pytest.skip("of a file, tests/unit/ledger/test_backup.py tells more")
+    ledger = place.open()
+    ledger.mark()
+    ledger.close()
+    for statement in (
+        "CREATE TABLE kept AS SELECT * FROM meta",
+        "DROP TABLE meta",
+        "ALTER TABLE kept RENAME TO meta",
+        "ALTER TABLE meta ADD PRIMARY KEY (name)",
+    ):
+        place.run(statement)
+    ledger = place.open()
+    assert "was put back" in ledger.doubt()
+    ledger.mark()
+    assert ledger.doubt() == ""
+    ledger.close()

@@ -4,6 +4,7 @@ The pipeline with its threads: one worker, built from settings, started and stop
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -16,10 +17,11 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from worker.bootstrap import load_rules, pages, utc_now
+from worker.bootstrap.doubt import MARK_EVERY_S, hold_back
 from worker.bootstrap.evenness import Evenness
 from worker.bootstrap.in_force import InForce, in_force
 from worker.bootstrap.reload import Reloader
-from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
+from worker.core.model import PAUSE, UNMATCHED, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
 from worker.core.ruleset import RuleSet
 from worker.core.window_drafts import called
 from worker.errors import LedgerUnavailable, PayloadNotUnderstood
@@ -91,6 +93,7 @@ class Worker:
         monotonic: Seconds that run on whatever becomes of *clock*.
         checkpoint: Called with a name at each point where a crash must be harmless; for tests.
         load: Gives the rules, at the start and whenever they are read again; None: reads those of the settings.
+        reconcile: Publish nothing before the ledger was matched with every page.
     """
 
     def __init__(
@@ -102,8 +105,10 @@ class Worker:
         monotonic: Callable[[], float] = time.monotonic,
         checkpoint: Callable[[str], None] = lambda point: None,
         load: Callable[[], RuleSet] | None = None,
+        reconcile: bool = False,
     ) -> None:
         self.settings = settings
+        self._clock, self._reconcile = clock, reconcile
         self.meter = PrometheusMeter()
         self.run_token = secrets.token_urlsafe(32)
         self._draining = False
@@ -157,7 +162,7 @@ class Worker:
         }
         self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
         self._transitions = Deliver(kinds=[kind for kind in ActionKind if kind.of_window], **outgoing)  # type: ignore[arg-type]
-        self._observe = Observe(every=timedelta(seconds=self.settings.watch), **on_pages)  # type: ignore[arg-type]
+        self._observe = Observe(switches=ledger, every=timedelta(seconds=self.settings.watch), **on_pages)  # type: ignore[arg-type]
         own = {"switches": ledger, "footprints": ledger, "provider": lambda page: self._force.channels[page].provider}
         self._commands = Commands(**own, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
@@ -174,6 +179,7 @@ class Worker:
         self._tend_pages()
         self._reloading = Loop("rules", self.reload.look, self.settings.reload or RELOAD_UNASKED_S)
         self._pruning = Loop("retention", Courtesy(partial(self._prune, clock), self._arrived), PRUNE_EVERY_S)
+        self._marking = Loop("mark", ledger.mark, MARK_EVERY_S)
         self._alarm = AlarmClock(self._advance_all, poll)
         sweep = Sweep(self._alarm, self._advance_all, clock, partial(meter.count, "alarms_missed"))
         self._sweeping = Loop("sweep", sweep, SWEEP_S)
@@ -237,7 +243,15 @@ class Worker:
     @property
     def _loops(self) -> Sequence[Loop]:
         of_pages = (*self._observing.values(), *self._asking.values())
-        return (self._reacting, *self._delivering, *of_pages, self._pruning, self._reloading, self._sweeping)
+        return (
+            self._reacting,
+            *self._delivering,
+            *of_pages,
+            self._pruning,
+            self._marking,
+            self._reloading,
+            self._sweeping,
+        )
 
     def _prune(self, clock: Clock, limit: int) -> int:
         """Remove what is old, a few rows at once."""
@@ -352,6 +366,8 @@ class Worker:
     def start(self) -> None:
         """Start the threads."""
         self._running = True
+        hold_back(self.ledger, self._committer, self._force.channels, self._clock, asked=self._reconcile)
+        self.ledger.mark()
         self._wake_all()  # the rules may have changed while nobody was here
         self._alarm.start()
         for loop in self._loops:
@@ -367,6 +383,8 @@ class Worker:
         ended = [loop.stop(max(0.0, until - time.monotonic())) for loop in self._loops]
         if not all(ended):
             LOG.warning("a write was still on its way; the next start settles it")
+        with contextlib.suppress(LedgerUnavailable, OSError):
+            self.ledger.mark()
         self.ledger.close()
 
     def _on_fatal(self, fault: Exception) -> None:
@@ -393,10 +411,11 @@ class Worker:
 
     def _paused(self) -> Mapping[str, str]:
         try:
-            flags = self.ledger.flags(PAUSE)
+            flags, unmatched = self.ledger.flags(PAUSE), self.ledger.flags(UNMATCHED)
         except LedgerUnavailable as unavailable:
             return {"ledger": str(unavailable)}
-        return {
+        held_back = {f"page {flag.page}": "not matched with the ledger yet" for flag in unmatched}
+        return held_back | {
             # Anybody may ask this: by whom and why stays between those who read the ledger.
             f"pause of {flag.page or 'all pages'}": f"since {flag.at:%Y-%m-%d %H:%M:%S} UTC"
             for flag in flags

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from worker.cli.backup import backup
 from worker.cli.check import check
 from worker.cli.console import answer
 from worker.cli.demo import demo
@@ -54,6 +55,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "pause": pause,
     "resume": resume,
     "drift": drift,
+    "backup": backup,
     "doctor": doctor,
     "sandbox": sandbox,
     "demo": demo,

@@ -54,6 +54,10 @@ def run(
             help="Least severe line to log; else STATUSBRIDGE_LOG_LEVEL.",
         ),
     ] = None,
+    reconcile: Annotated[
+        bool,
+        typer.Option("--reconcile", help="Publish nothing before the ledger was matched with every page."),
+    ] = False,
 ) -> None:
     """
     Receive webhooks and keep the status page up to date.
@@ -61,6 +65,10 @@ def run(
     Takes webhooks at once; its pages are asked in the background. Rules that change are read again within seconds, or
     at once on SIGHUP; a set that cannot be used changes nothing. Runs until SIGTERM or Ctrl-C, then finishes what is
     under way, within about 15 seconds.
+
+    A ledger that was put back from a backup is known as one: nothing is published then before what it believes was
+    matched with what the pages show. `--reconcile` asks for the same where nothing tells so: after a whole machine was
+    put back.
 
     \b
     Examples:
@@ -79,10 +87,10 @@ def run(
         "log_format": log_format,
         "log_level": log_level,
     }
-    _serve(_worker(flags))
+    _serve(_worker(flags, reconcile=reconcile))
 
 
-def _worker(flags: dict[str, Path | str | int | None]) -> Worker:
+def _worker(flags: dict[str, Path | str | int | None], *, reconcile: bool) -> Worker:
     from worker.settings import from_environment
     from worker.telemetry import set_up_logs
 
@@ -90,7 +98,7 @@ def _worker(flags: dict[str, Path | str | int | None]) -> Worker:
     set_up_logs(settings.log_format, settings.log_level)
     from worker.bootstrap.worker import Worker
 
-    worker = Worker(settings, environ=os.environ)
+    worker = Worker(settings, environ=os.environ, reconcile=reconcile)
     for warning in worker.rules.warnings:
         remark(f"{warning}")
     return worker

@@ -79,8 +79,11 @@ def _writes(book: Ledger) -> Iterator[Need]:
 
 
 def _pauses(book: Ledger) -> Iterator[Need]:
-    from worker.core.model import PAUSE
+    from worker.core.model import PAUSE, UNMATCHED
 
+    for flag in book.flags(UNMATCHED):
+        why = f"nothing is published until the ledger was matched with the page: {flag.value}"
+        yield Need(flag.at, "unmatched", f"page {flag.page}", why, "statusbridge doctor --online")
     for flag in book.flags(PAUSE):
         what, option = (f"page {flag.page}", f" --page {flag.page}") if flag.page else ("all pages", "")
         yield Need(flag.at, "paused", what, f"by {flag.value}", f"statusbridge resume{option}")

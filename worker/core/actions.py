@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from worker.core import retry
+from worker.core.footprints import Matched, bears
 from worker.core.model import (
     Action,
     ActionKind,
@@ -42,6 +43,9 @@ KEPT_UPDATES = 10
 
 DENIED = "the key is denied"
 """How the reason of an action begins that waits for a key that is good enough."""
+
+MATCHED = "the ledger was matched with the page"
+"""The reason of what was settled because the ledger may have been older than the page."""
 
 Subject = TypeVar("Subject", Episode, Window)
 
@@ -297,6 +301,29 @@ class Working(Generic[Subject]):
             self.hold(action, f"{outcome.detail}, and whether the page has it is not known")
         else:
             self.shadow(action)
+
+    def catch_up(self, seen: Matched) -> bool:
+        """
+        Settle by what the page shows what a ledger that is older than the page still believes to be open.
+
+        Texts that are relayed are owed even so. A create is looked for by whoever sends it.
+
+        Returns:
+            Whether the page says more than this ledger ever meant to say.
+        """
+        unknown = list(seen.unknown)
+        for action in [each for each in self.subject.actions if not each.kind.creates]:
+            post = next((each for each in unknown if bears(action, each)), None)
+            if post is not None:
+                unknown.remove(post)
+                self.put(replace(action, state=ActionState.DONE, update_id=post.id, reason=MATCHED))
+            elif action.state not in (ActionState.SENDING, ActionState.UNKNOWN):
+                continue
+            elif action.post is Post.RELAY:
+                self.put(replace(action, state=ActionState.QUEUED, sends=0, clean_reads=0, not_before=self.now))
+            else:
+                self.cancel(action, f"{MATCHED}: the page does not have it")
+        return bool(unknown)
 
     def _person(self, action: Action, outcome: Outcome) -> None:
         self.set(hands_off=True)

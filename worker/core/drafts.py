@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from worker.core import membership, retry
-from worker.core.actions import KEPT_UPDATES, Working, blocked
-from worker.core.footprints import Observed
+from worker.core.actions import KEPT_UPDATES, MATCHED, Working, blocked
+from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked
 from worker.core.membership import Heard, Item
 from worker.core.model import (
@@ -49,7 +49,7 @@ class Tick:
     cause: str = "the clock"
 
 
-Stimulus = Heard | Tick | Outcome | Observed | Asked
+Stimulus = Heard | Tick | Outcome | Observed | Asked | Matched
 
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -234,6 +234,7 @@ class Draft(Working[Episode]):
         """
         members: dict[SignalId, Member] = dict(self.episode.members)
         began = False
+        self.set(unheard=False)
         for item in items:
             member = members.get(item.signal.id)
             was_firing = member is not None and member.firing and counts(member.signal.event)
@@ -290,7 +291,7 @@ class Draft(Working[Episode]):
     @property
     def speaks(self) -> bool:
         """Whether anything but its end may be posted now."""
-        return not (self.episode.hands_off or self.silenced or full(self.episode))
+        return not (self.episode.hands_off or self.episode.unheard or self.silenced or full(self.episode))
 
     def shadow(self, action: Action) -> None:
         """See ``Working``. On a public incident nothing is taken for said that the page does not have."""
@@ -333,6 +334,40 @@ class Draft(Working[Episode]):
             self.hand_over(why)
         elif seen.shown is not None and not episode.known_name:
             self.set(known_name=seen.shown.name)
+
+    def match(self, seen: Matched) -> None:
+        """Go on from what the page shows: this ledger may be older."""
+        episode, shown = self.episode, seen.shown
+        if not episode.remote_id or episode.hands_off:
+            return
+        if shown is None:
+            self.see(Observed(shown=None))
+            return
+        ahead = self.catch_up(seen)
+        self.set(unheard=ahead, accepted=episode.accepted | {post.id for post in shown.updates}, known_name=shown.name)
+        if episode.known is None or episode.guest:
+            return
+        over = shown.status == IncidentStatus.RESOLVED
+        status = IncidentStatus(shown.status) if shown.status in list(IncidentStatus) else episode.known.incident_status
+        said = {name: seen.components[name] for name in self._speaks_of() & seen.components.keys()}
+        components = {**episode.known.components, **said}
+        if over:
+            components = dict.fromkeys(components, ComponentStatus.OPERATIONAL)
+        self.set(known=PageState(incident_status=status, components=components), touched=episode.touched | said.keys())
+        posted = [post.published_at for post in shown.updates if post.published_at is not None]
+        self.set(posted_at=max([*posted, *([episode.posted_at] if episode.posted_at else [])], default=None))
+        if over or ahead:
+            why = f"{MATCHED}: the page says {'that it is over' if over else 'more by now'}"
+            for action in [each for each in self.episode.actions if over or each.replaceable]:
+                self.cancel(action, why)
+        if over and episode.phase.live:
+            self.say("resolved: the page says so")
+            self.set(phase=Phase.RESOLVED, ended_at=max(posted, default=self.now))
+
+    def _speaks_of(self) -> frozenset[str]:
+        """Give the components that its incident may be about."""
+        impact = self.plan.impact.by_name if self.context.rule is not None else {}
+        return self.episode.touched | impact.keys()
 
     @property
     def approval(self) -> ApproveConfig:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from worker.core import posts, relays
 from worker.core.actions import KEPT_UPDATES
 from worker.core.drafts import Context, Draft, Stimulus, Verdict, full, humanised, new_episode
-from worker.core.footprints import Observed
+from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked, expire, heed
 from worker.core.membership import Heard
 from worker.core.model import (
@@ -86,6 +86,9 @@ def decide(
     elif isinstance(stimulus, Observed):
         draft.cause = "the page"
         draft.see(stimulus)
+    elif isinstance(stimulus, Matched):
+        draft.cause = "the page"
+        draft.match(stimulus)
     elif isinstance(stimulus, Asked):
         draft.cause = stimulus.cause
         heed(draft, stimulus)

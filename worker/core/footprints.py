@@ -7,8 +7,8 @@ Pure. Nothing is decided here; ``core.drift`` compares, ``core.episodes`` and ``
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from worker.core.model import (
@@ -16,6 +16,7 @@ from worker.core.model import (
     ActionKind,
     ActionState,
     Attempt,
+    ComponentStatus,
     Directory,
     Episode,
     IncidentStatus,
@@ -139,6 +140,38 @@ def observed(footprint: Footprint, shown: RemoteIncident | None, settle: timedel
     """
     strangers = footprint.strangers(shown) if shown is not None else ()
     return Observed(shown=shown, strangers=strangers, current=footprint.shows_all(now, settle))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """
+    What the page shows of the object of an episode or window, where the ledger may be older than the page: what is
+    there is taken over, and nobody is asked who said it.
+
+    Args:
+        shown: None: the page has no such object any more.
+        unknown: Those of its posts that the ledger knows nothing of, the oldest first.
+        components: What is said last of our components, where it is said of all that a name means.
+    """
+
+    shown: RemoteIncident | None
+    unknown: tuple[RemoteUpdate, ...] = ()
+    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
+
+
+def matched(footprint: Footprint, shown: RemoteIncident | None, directory: Directory) -> Matched:
+    """Hold what the page shows against a ledger that may be older."""
+    if shown is None:
+        return Matched(shown=None)
+    words = {each: word for post in shown.updates for each, word in post.components.items()}
+    said = {each: word for each, word in words.items() if word in list(ComponentStatus)}
+    components = {
+        name: max((ComponentStatus(said[each]) for each in directory.components[name]), key=lambda status: status.rank)
+        for name in named(said, directory)
+    }
+    seen = footprint.own.union(footprint.subject.accepted, *(attempt.baseline for attempt in footprint.attempts))
+    unknown = tuple(post for post in shown.updates if post.id not in seen)
+    return Matched(shown=shown, unknown=unknown, components=components)
 
 
 def named(remote_ids: Collection[str], directory: Directory) -> Iterable[str]:

@@ -557,6 +557,7 @@ class Episode:
         remote_id: The page's incident, "" before the open is done.
         known_name: What the page called it when we last wrote to it or looked; "" where that is not known.
         accepted: The page's ids of posts that nobody is asked about: they were there when we came to it.
+        unheard: The page said more than the ledger knew when they were matched, and nothing was heard of it since.
         guest: What is said of it is posted on somebody else's incident.
         shadow: It began in shadow, and stays there to its end.
         told_blocked: The team was told that its opening is held behind somebody else's incident.
@@ -597,6 +598,7 @@ class Episode:
     remote_id: str = ""
     known_name: str = ""
     accepted: frozenset[str] = frozenset()
+    unheard: bool = False
     guest: bool = False
     shadow: bool = False
     told_blocked: bool = False
@@ -722,7 +724,10 @@ class Window:
 
 
 PAUSE = "pause"
-"""The name of the flag that keeps everything from being written to a page."""
+"""The name of the flag that keeps everything from being written to a page, until a person takes it away."""
+
+UNMATCHED = "unmatched"
+"""The name of the flag that does so until the ledger, which may be older than the page, was matched with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -732,7 +737,7 @@ class Flag:
 
     Args:
         page: Our name of it; "" is all pages.
-        name: Closed set: ``PAUSE``.
+        name: Closed set: ``PAUSE``, ``UNMATCHED``.
         at: Since when.
         value: What is to be known of it; None takes the flag away.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from worker.core.footprints import Observed, named, normal
+from worker.core.footprints import Matched, Observed, named, normal
 from worker.core.matching import fits
 from worker.core.model import (
     ActionKind,
@@ -115,7 +115,9 @@ def see(draft: WindowDraft, seen: Observed) -> None:
     why = "" if window.hands_off else _takeover(window, seen, shown)
     if why:
         let_go(draft, why)
-    _take_times(draft, seen, shown)
+    if seen.current and _take_times(draft, shown) and window.origin is not Origin.PAGE and not window.hands_off:
+        when = f"{draft.window.starts_at.isoformat()} – {draft.window.ends_at.isoformat()}"
+        draft.notice("moved_on_page", f"moved on the page to {when}, and so it will be; the rules say something else")
     if draft.window.hands_off or shown.automate:
         _follow(draft, shown)
     draft.set(automated=shown.automate)
@@ -129,6 +131,21 @@ def reconcile(draft: WindowDraft) -> None:
         draft.set(plan_hash=draft.plan.hash, grace=draft.plan.grace)
     elif not draft.window.hands_off:
         let_go(draft, "its page adopts nothing any more")
+
+
+def match(draft: WindowDraft, seen: Matched) -> None:
+    """Go on from what the page shows: this ledger may be older."""
+    window, shown = draft.window, seen.shown
+    if not window.remote_id or window.phase is WindowPhase.CANCELLED:
+        return
+    if shown is None:
+        _deleted(draft)
+        return
+    draft.catch_up(seen)
+    posts = {post.id for post in shown.updates}
+    draft.set(accepted=window.accepted | posts, known_name=shown.name, automated=shown.automate)
+    _take_times(draft, shown)
+    _follow(draft, shown)
 
 
 def let_go(draft: WindowDraft, why: str) -> None:
@@ -169,25 +186,23 @@ def _deleted(draft: WindowDraft) -> None:
         draft.to(WindowPhase.CANCELLED, ended_at=draft.now)
 
 
-def _take_times(draft: WindowDraft, seen: Observed, shown: RemoteIncident) -> None:
-    """Obey times that a person edited on the page; of what has begun, only the end."""
+def _take_times(draft: WindowDraft, shown: RemoteIncident) -> bool:
+    """Obey times that a person edited on the page; of what has begun, only the end. Say whether there are any."""
     window, status = draft.window, status_of(shown)
     ours = any(action.kind is ActionKind.RESCHEDULE_MAINTENANCE for action in window.actions)
-    if not seen.current or ours or shown.starts_at is None or shown.ends_at is None or not window.known_times:
-        return
+    if ours or shown.starts_at is None or shown.ends_at is None or not window.known_times:
+        return False
     if status not in (WindowStatus.SCHEDULED, WindowStatus.IN_PROGRESS):
-        return
+        return False
     waits = status is WindowStatus.SCHEDULED
     times = (shown.starts_at if waits else window.known_times[0], shown.ends_at)
     if times == window.known_times:
-        return
+        return False
     draft.set(known_times=times, starts_at=times[0] if waits else window.starts_at, ends_at=times[1])
     draft.set(extended=0, overran=False, owed=None)
-    moved = f"moved on the page to {draft.window.starts_at.isoformat()} – {draft.window.ends_at.isoformat()}"
-    draft.say(moved)
-    if window.origin is not Origin.PAGE and not window.hands_off:
-        draft.notice("moved_on_page", f"{moved}, and so it will be; the rules still say something else")
+    draft.say(f"moved on the page to {draft.window.starts_at.isoformat()} – {draft.window.ends_at.isoformat()}")
     _back(draft, waits=waits)
+    return True
 
 
 def _back(draft: WindowDraft, *, waits: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from worker.core.drafts import Context, Draft, Stimulus, Verdict, create_key, new_episode
-from worker.core.footprints import Observed
+from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked, expire, heed
 from worker.core.membership import Heard, Item
 from worker.core.model import (
@@ -69,6 +69,9 @@ def _unheard(episode: Episode | None, stimulus: Stimulus, context: Context, now:
     elif isinstance(stimulus, Observed):
         draft.cause = "the page"
         draft.see(stimulus)
+    elif isinstance(stimulus, Matched):
+        draft.cause = "the page"
+        draft.match(stimulus)
     elif isinstance(stimulus, Asked):
         draft.cause = stimulus.cause
         heed(draft, stimulus)

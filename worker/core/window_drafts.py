@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, overload
 
 from worker.core.actions import Working
-from worker.core.footprints import Observed
+from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked
 from worker.core.membership import Heard
 from worker.core.model import (
@@ -62,7 +62,7 @@ class Disowned:
     """An adopted window turned out to be one that we made ourselves, and that the ledger knows as such."""
 
 
-Stimulus = Tick | Planned | Heard | Outcome | Asked | Observed | Disowned
+Stimulus = Tick | Planned | Heard | Outcome | Asked | Observed | Disowned | Matched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from worker.core import event_windows, page_windows, window_orders
-from worker.core.footprints import Observed
+from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked
 from worker.core.matching import fits
 from worker.core.membership import Heard, joined
@@ -82,6 +82,9 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
     elif isinstance(stimulus, Observed):
         draft.cause = "the page"
         page_windows.see(draft, stimulus)
+    elif isinstance(stimulus, Matched):
+        draft.cause = "the page"
+        page_windows.match(draft, stimulus)
     elif isinstance(stimulus, Disowned):
         draft.cause = "the page"
         page_windows.disown(draft)

@@ -60,6 +60,23 @@ class Database(Protocol):
         """
         ...
 
+    def doubt(self, mark: str) -> str:
+        """Say why these may not be the tables that were written last, which bear *mark*; "" where nothing tells so."""
+        ...
+
+    def next_mark(self, mark: str) -> str:
+        """Give what the tables are to be marked with after *mark*; "" is none."""
+        ...
+
+    def leave_mark(self, mark: str) -> None:
+        """
+        Keep outside the tables what they are marked with.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
+        ...
+
     def facts(self) -> Mapping[str, str]:
         """Describe it for people; free of secrets."""
         ...

@@ -15,6 +15,7 @@ from worker.ledger.database import Database, parse_url
 from worker.ledger.episodes import Episodes
 from worker.ledger.footprints import Footprints
 from worker.ledger.inbox import Inbox
+from worker.ledger.marks import Marks
 from worker.ledger.outbox import Outbox
 from worker.ledger.postgres import PostgresDatabase
 from worker.ledger.queries import Queries
@@ -28,10 +29,10 @@ from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Retention, Recordings):
+class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Retention, Recordings, Marks):
     """
     Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``,
-    ``Queries``, ``Retention`` and ``Recordings``.
+    ``Queries``, ``Retention`` and ``Recordings``; and ``Marks``, for whoever starts a worker on it.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.

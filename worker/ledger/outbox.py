@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, literal, or_, select, update
 
 from worker.core.brakes import Posted
-from worker.core.model import PAUSE, Action, ActionKind, ActionState, Attempt
+from worker.core.model import PAUSE, UNMATCHED, Action, ActionKind, ActionState, Attempt
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
 from worker.ledger.tables import ACTION, ATTEMPT, FLAG
@@ -120,8 +120,8 @@ class Outbox(Part):
 
 
 def _pauses(page: ColumnElement[str]) -> ColumnElement[bool]:
-    """The flag that keeps everything from a page; that it is there says all, whatever stands in it."""
-    return and_(FLAG.c.name == PAUSE, or_(FLAG.c.page == page, FLAG.c.page == ""))
+    """The flags that keep everything from a page; that one is there says all, whatever stands in it."""
+    return and_(FLAG.c.name.in_([PAUSE, UNMATCHED]), or_(FLAG.c.page == page, FLAG.c.page == ""))
 
 
 def _first_and_workable() -> ColumnElement[bool]:

@@ -21,6 +21,11 @@ from worker.ports import Entry
 
 T = TypeVar("T")
 
+_WHERE = """
+SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || 'meta'::regclass::oid
+FROM pg_control_system()
+"""
+
 _CONNECTIONS = 16
 _CONNECT_SECONDS = 10
 
@@ -98,6 +103,22 @@ class PostgresDatabase:
         if self._writer is None:
             raise LedgerUnavailable("the ledger is closed, or was opened to be read only")
         return self._writer
+
+    def doubt(self, mark: str) -> str:
+        """A server that was restored or promoted, and tables that were made again, go by other numbers."""
+        told = mark and self.next_mark(mark) not in ("", mark)
+        return "it is on another server or timeline than before, or was put back" if told else ""
+
+    def next_mark(self, mark: str) -> str:  # noqa: ARG002
+        """Name the server, its timeline, and a table itself; "" where we may not ask."""
+        try:
+            with self.read() as connection:
+                return str(connection.scalar(text(_WHERE)))
+        except LedgerUnavailable:
+            return ""
+
+    def leave_mark(self, mark: str) -> None:
+        """The server itself is the witness."""
 
     def facts(self) -> Mapping[str, str]:
         """See ``Database.facts``."""

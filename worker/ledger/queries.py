@@ -12,7 +12,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from worker.core.drift import counted
-from worker.core.model import PAUSE, ActionKind, ActionState, Episode, Notice, Phase, Severity, Window, WindowPhase
+from worker.core.model import (
+    PAUSE,
+    UNMATCHED,
+    ActionKind,
+    ActionState,
+    Episode,
+    Notice,
+    Phase,
+    Severity,
+    Window,
+    WindowPhase,
+)
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
 from worker.ledger.rows import (
@@ -138,14 +149,15 @@ class Queries(Part):
             events = connection.scalar(select(func.count()).select_from(EVENT)) or 0
             swept = [sweep_of(row) for row in connection.execute(select(SWEEP))]
             firing = connection.scalar(select(func.count()).where(SIGNAL.c.firing)) or 0
-            pauses = connection.scalar(select(func.count()).where(FLAG.c.name == PAUSE)) or 0
+            flags = _counts(connection, FLAG.c.name)
         return {
             "inbounds": sum(inbounds.values()),
             **{f"inbounds_{state}": inbounds.get(state, 0) for state in (PENDING, PARKED)},
             "inbounds_unparsed": sum(unparsed.values()),
             "events": events,
             "signals_firing": firing,
-            "pauses": pauses,
+            "pauses": flags.get(PAUSE, 0),
+            "unmatched": flags.get(UNMATCHED, 0),
             **{f"episodes_{phase}": phases.get(phase, 0) for phase in Phase},
             **{f"windows_{phase}": windows.get(phase, 0) for phase in WindowPhase},
             **{f"actions_{state}": actions.get(state, 0) for state in ActionState},

@@ -146,6 +146,33 @@ class SqliteDatabase:
             raise LedgerUnavailable("the ledger is closed, or was opened to be read only")
         return self._writer
 
+    @property
+    def _mark(self) -> Path:
+        return Path(f"{self._path}.mark")
+
+    def doubt(self, mark: str) -> str:
+        """A number that goes up stands in the file and beside it: a file that was put back bears an older one."""
+        beside = self._mark.read_text("ascii", "replace").strip() if self._mark.exists() else ""
+        if not beside:
+            return f"{self._mark} is not there: the ledger was put here, or that was deleted" if mark else ""
+        if not mark:
+            return "it is new, but there was another one here before"
+        older = beside.isdecimal() and mark.isdecimal() and int(mark) < int(beside)
+        return "it is older than the one that was here before" if older else ""
+
+    def next_mark(self, mark: str) -> str:
+        """See ``Database.next_mark``; never below what stands beside."""
+        beside = self._mark.read_text("ascii", "replace").strip() if self._mark.exists() else ""
+        return str(1 + max(int(each) for each in (mark, beside, "0") if each.isdecimal()))
+
+    def leave_mark(self, mark: str) -> None:
+        """See ``Database.leave_mark``."""
+        new = Path(f"{self._mark}.new")
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{mark}\n")
+        new.replace(self._mark)
+
     def facts(self) -> Mapping[str, str]:
         """
         See ``Database.facts``.

@@ -16,6 +16,7 @@ from typing import Any
 from worker.core.brakes import Posted
 from worker.core.model import (
     PAUSE,
+    UNMATCHED,
     Action,
     ActionKind,
     ActionState,
@@ -250,7 +251,7 @@ class MemoryLedger(Questions):
 
     def paused(self, page: str) -> bool:
         with self._lock:
-            return (PAUSE, page) in self._flags or (PAUSE, "") in self._flags
+            return any((name, each) in self._flags for name in (PAUSE, UNMATCHED) for each in (page, ""))
 
     def release(self, action_id: str, not_before: datetime) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from worker.core.drift import Sweep, counted
 from worker.core.footprints import Footprint
 from worker.core.model import (
     PAUSE,
+    UNMATCHED,
     Action,
     ActionKind,
     ActionState,
@@ -146,6 +147,7 @@ class Questions(Shelves):
             "events": len(self._heard),
             "signals_firing": firing,
             "pauses": len(self.flags(PAUSE)),
+            "unmatched": len(self.flags(UNMATCHED)),
             **{f"episodes_{phase}": phases[phase] for phase in Phase},
             **{f"windows_{phase}": windows[phase] for phase in WindowPhase},
             **{f"actions_{state}": actions[state] for state in ActionState},

@@ -84,7 +84,7 @@ class Stage:
         self._advance = Advance(replan=REPLAN, **common)
         self._deliver = Deliver(outbox=ledger, **on_pages)
         self._commands = Commands(switches=ledger, provider=self.pages.__getitem__, **{**common, "footprints": ledger})
-        self._observe = Observe(every=timedelta(), **on_pages)
+        self._observe = Observe(every=timedelta(), switches=ledger, **on_pages)
         self.use(self.book)
 
     def use(self, book: RuleBook) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from worker.core import drafts, episodes, window_drafts, windows
-from worker.core.footprints import Observed
+from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked
 from worker.core.model import Episode, Outcome, Window
 from worker.core.rulebook import RuleBook
@@ -21,7 +21,7 @@ def about_either(
     ledger: Episodes,
     maintenance: Windows,
     subject: Episode | Window,
-    stimulus: Asked | Observed | Outcome,
+    stimulus: Asked | Observed | Matched | Outcome,
     cause: str,
     now: datetime,
 ) -> Commit:

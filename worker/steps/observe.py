@@ -11,12 +11,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from worker.core.drift import Drift, DriftKind, differences, known_ids, likeness, strange
-from worker.core.footprints import Footprint, Observed, observed
-from worker.core.model import ActionKind, Episode, Notice, Origin, RemoteIncident, Severity, Window
+from worker.core.footprints import Footprint, Matched, Observed, matched, observed
+from worker.core.model import (
+    UNMATCHED,
+    ActionKind,
+    Directory,
+    Episode,
+    Flag,
+    Notice,
+    Origin,
+    RemoteIncident,
+    Severity,
+    Window,
+)
 from worker.core.rulebook import RuleBook
 from worker.core.ruleset import RuleSet
 from worker.errors import Conflict, ProviderUnavailable
-from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Episodes, Footprints, Meter, Windows
+from worker.ports import DEADLINE, Channel, Clock, Commit, Committer, Episodes, Footprints, Meter, Switches, Windows
 from worker.steps._adopting import Adopting
 from worker.steps._deciding import about_either
 
@@ -50,6 +61,7 @@ class Observe:
         self,
         *,
         footprints: Footprints,
+        switches: Switches,
         episodes: Episodes,
         windows: Windows,
         committer: Committer,
@@ -60,6 +72,7 @@ class Observe:
         every: timedelta,
     ) -> None:
         self._footprints = footprints
+        self._switches = switches
         self._episodes = episodes
         self._windows = windows
         self._committer = committer
@@ -70,6 +83,7 @@ class Observe:
         self._every = every
         self._adopting = Adopting(episodes, windows, self._committed, book, clock)
         self._looked: dict[str, datetime] = {}
+        self._unmatched: set[str] = set()
         self._moments: dict[str, Sequence[datetime]] = {}
         self._told = 0
         self._heeded: dict[str, int] = {}
@@ -93,6 +107,8 @@ class Observe:
             return 0
         self._looked[page], self._heeded[page] = now, told
         try:
+            if any(flag.page == page for flag in self._switches.flags(UNMATCHED)):
+                return self._match(page, channel)
             return self._watch(page, channel) + self._adopting.run(page, channel) + self._sweep(page, channel)
         except ProviderUnavailable:
             self._meter.count("page_reads_failed", page=page)
@@ -104,7 +120,34 @@ class Observe:
             return True
         if any(looked < moment <= now for moment in self._moments.get(page, ())):
             return True
-        return now >= looked + (HEARD_OF if told != self._heeded[page] else self._every)
+        soon = told != self._heeded[page] or page in self._unmatched
+        return now >= looked + (HEARD_OF if soon else self._every)
+
+    # -- a ledger that may be older than the page
+
+    def _match(self, page: str, channel: Channel) -> int:
+        """
+        Take over what the page shows of everything that is live; then, and only then, it may be written to again.
+
+        Raises:
+            ProviderUnavailable: Something could not be read.
+        """
+        self._unmatched.add(page)
+        directory = channel.directory()
+        found = [each for each in self._footprints.footprints(page, self._clock()) if each.subject.remote_id]
+        if not all(self._matched(footprint, channel, directory) for footprint in found):
+            return 0
+        now = self._clock()
+        flag = Flag(page=page, name=UNMATCHED, at=now, value=None)
+        text = f"matched with the page, of which it knows {len(found)} incidents and windows: it is written to again"
+        notice = Notice(code="matched", subject=page, text=text, severity=Severity.INFO)
+        self._committer.commit(Commit(now=now, flags=[flag], notices=[notice]))
+        self._unmatched.discard(page)
+        return 1
+
+    def _matched(self, footprint: Footprint, channel: Channel, directory: Directory) -> bool:
+        shown = channel.provider.show(footprint.subject.remote_id, _kind(footprint.subject))
+        return self._committed(self._about(footprint.subject, matched(footprint, shown, directory)))
 
     # -- what we wrote, and people
 
@@ -125,8 +168,11 @@ class Observe:
             self._meter.count("takeovers", page=after.page)
         return True
 
+    def _about(self, subject: Episode | Window, seen: Observed | Matched) -> Commit:
+        return about_either(self._book(), self._episodes, self._windows, subject, seen, CAUSE, self._clock())
+
     def _decided(self, before: Episode | Window, seen: Observed) -> Commit | None:
-        commit = about_either(self._book(), self._episodes, self._windows, before, seen, CAUSE, self._clock())
+        commit = self._about(before, seen)
         return commit if _subject(commit) != before or commit.actions else None
 
     def _committed(self, commit: Commit) -> bool:

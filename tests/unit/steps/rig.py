@@ -157,7 +157,11 @@ class Rig:
         )
         self.even_since = START - timedelta(days=1)
         self.observe_step = Observe(
-            footprints=self.ledger, channels=lambda: self.channels, every=timedelta(minutes=1), **common
+            footprints=self.ledger,
+            switches=self.ledger,
+            channels=lambda: self.channels,
+            every=timedelta(minutes=1),
+            **common,
         )
         self.react_step = React(
             inbox=self.ledger,
