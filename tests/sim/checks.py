@@ -38,7 +38,6 @@ class Checker:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.sends: Counter[str] = Counter()
         self.bodies: dict[str, bytes] = {}
         self.newest: dict[str, int] = {}
         self.mailed_opens: set[str] = set()
@@ -53,7 +52,6 @@ class Checker:
     def on_send(self, write: Write) -> None:
         """A write leaves the worker."""
         action = write.action
-        self.sends[action.id] += 1
         self._written_down(write)
         self._one_at_a_time(write)
         self._in_order(action)
@@ -120,7 +118,7 @@ class Checker:
             if line.spec.publish == "shadow":
                 self._wrong("unexpected", f"{write.action.id} although its rule is in shadow")
             self._mail(write, post, line, body)
-            if line.spec.relay or write.action.guest or self.sends[write.action.id] > 1:
+            if line.spec.relay or write.action.guest or write.action.sends > 1:
                 continue
             if write.action.kind is ActionKind.BACKFILL_INCIDENT:
                 continue

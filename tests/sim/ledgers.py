@@ -39,10 +39,12 @@ class Store(Protocol):
 
 
 class _Memory(MemoryLedger):
-    """The one in memory; a run is too short for anything to be old."""
+    """The one in memory; a run is too short for anything to be old, and nobody puts it back."""
 
     def prune(self, **_: object) -> int:
         return 0
+
+    def mark(self) -> None: ...
 
     def forget_leases(self) -> None:
         self._leases.clear()
