@@ -7,7 +7,8 @@ one open across the network, a template or an expression.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ from worker.core.model import (
     Inbound,
     Notice,
     Outcome,
+    Phase,
     RemoteIncident,
     Request,
     Severity,
@@ -575,6 +577,100 @@ class InboundStory:
     decisions: Sequence[Decision]
 
 
+Place = tuple[datetime, str, int]
+"""Where an action stands in the history: when it was decided, its aggregate, its number there."""
+
+
+def place_of(action: Action) -> Place:
+    """Say where an action stands in the history."""
+    return action.created_at, action.aggregate, action.seq
+
+
+def says(action: Action, text: str) -> bool:
+    """Say whether *text* stands in what an action says, in whatever case."""
+    content = action.content
+    said = (content.title, content.message, *(step.message for step in content.steps))
+    return any(text.casefold() in each.casefold() for each in said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleCount:
+    """
+    What came of one rule, or one entry of ``maintenance``.
+
+    Args:
+        episodes: How many there were of it, windows too.
+        live: How many of them are not over.
+        posts: How many of its posts reached a page.
+        last_at: When the last one did.
+    """
+
+    episodes: int = 0
+    live: int = 0
+    posts: int = 0
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """
+    What happened within a stretch of time.
+
+    Args:
+        at: Its start.
+        heard: How many statements were heard.
+        published: How many posts reached a page.
+        suppressed: How many did not, although somebody decided on them: replaced by a newer decision, dismissed, in
+            shadow; and how many episodes were over before anything was said.
+        lags: Of the published posts that waited for nobody's approval: seconds from the decision to the page.
+    """
+
+    at: datetime
+    heard: int = 0
+    published: int = 0
+    suppressed: int = 0
+    lags: tuple[float, ...] = ()
+
+
+def spans(
+    since: datetime,
+    step: timedelta,
+    until: datetime,
+    heard: Mapping[int, int],
+    posts: Iterable[tuple[datetime, Action]],
+    kept_back: Iterable[datetime],
+) -> Sequence[Span]:
+    """
+    Sort what happened into stretches of time.
+
+    Args:
+        heard: How many statements, by the number of the stretch.
+        posts: When a page got what.
+        kept_back: When something was not said.
+    """
+
+    def number(at: datetime) -> int:
+        return (at - since) // step
+
+    published: Counter[int] = Counter()
+    lags: defaultdict[int, list[float]] = defaultdict(list)
+    for at, action in posts:
+        published[number(at)] += 1
+        if not action.approved_by:
+            lags[number(at)].append((at - action.created_at).total_seconds())
+    suppressed = Counter(map(number, kept_back))
+    return [
+        Span(
+            at=since + n * step,
+            heard=heard.get(n, 0),
+            published=published[n],
+            suppressed=suppressed[n],
+            lags=tuple(sorted(lags[n])),
+        )
+        for n in range(-((since - until) // step))
+    ]
+
+
 class Recordings(Protocol):
     """What came in, as it came, to be played again."""
 
@@ -592,10 +688,37 @@ class Queries(Protocol):
         page: str = "",
         rule_id: str = "",
         states: Collection[ActionState] = (),
+        text: str = "",
         since: datetime | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> Sequence[HistoryLine]:
-        """Give actions, the newest first; () of *states* is any."""
+        """
+        Give actions, the newest first.
+
+        Args:
+            states: () is any.
+            text: Stands in the title or the message, in whatever case.
+            before: Only those that stand behind it in this order, for the next part of a long list.
+        """
+        ...
+
+    def episodes(
+        self,
+        *,
+        phases: Collection[Phase] = (),
+        page: str = "",
+        rule_id: str = "",
+        before: tuple[datetime | None, str] | None = None,
+        limit: int = 100,
+    ) -> Sequence[Episode]:
+        """
+        Give episodes: those that are not over first, then by their end, the newest first.
+
+        Args:
+            phases: () is any.
+            before: End and id of one; only those that stand behind it in this order.
+        """
         ...
 
     def inbounds(
@@ -605,9 +728,21 @@ class Queries(Protocol):
         states: Collection[str] = (),
         unparsed: bool = False,
         since: datetime | None = None,
+        before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Received]:
-        """Give inbounds, the newest first; with *unparsed* only those not understood, whole or in part."""
+        """
+        Give inbounds, the newest first; with *unparsed* only those not understood, whole or in part; with *before* only
+        those with a smaller number.
+        """
+        ...
+
+    def rule_counts(self) -> Mapping[str, RuleCount]:
+        """Count what came of each rule and entry that anything came of, by its id."""
+        ...
+
+    def activity(self, since: datetime, step: timedelta, until: datetime) -> Sequence[Span]:
+        """Give what happened from *since* to *until*, in stretches of *step*, the oldest first, quiet ones too."""
         ...
 
     def inbound(self, seq: int) -> InboundStory | None:
@@ -628,9 +763,9 @@ class Queries(Protocol):
         ...
 
     def notices(
-        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO
+        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO, skip: int = 0
     ) -> Sequence[tuple[datetime, Notice]]:
-        """Give notices of at least *severity*, the newest first."""
+        """Give notices of at least *severity*, the newest first, without the first *skip*."""
         ...
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.contract.conftest import AnyLedger
-from tests.fakes.ledger_rows import MINUTE, NOW, SECOND, action, entry, episode, event, record_all
-from worker.core.model import ActionState, Notice, Severity
-from worker.ports import Commit, Handled, Heard, Received, Recorded
+from tests.fakes.ledger_rows import MINUTE, NOW, SECOND, action, entry, episode, event, record_all, window
+from worker.core.model import ActionState, Content, Notice, Phase, Severity
+from worker.ports import Commit, Handled, Heard, Received, Recorded, RuleCount, place_of
 
 
 def commit(ledger: AnyLedger, **rows: object) -> None:
@@ -94,3 +94,107 @@ def test_notices_are_given_by_severity_and_time(ledger: AnyLedger) -> None:
     assert found(severity=Severity.ERROR) == ["0"]
     assert found(since=NOW + MINUTE) == ["2", "1"]
     assert found(limit=1, severity=Severity.WARNING) == ["2"]
+
+
+# -- long lists, and words
+
+
+def test_a_long_history_is_given_in_parts_that_lose_and_repeat_nothing(ledger: AnyLedger) -> None:
+    for number in (1, 2, 3):
+        acts = [action(f"rule@page#{number}", seq, created_at=NOW + (seq % 2) * SECOND) for seq in range(1, 5)]
+        commit(ledger, episodes=[episode(number)], actions=acts)
+    whole = [line.action.id for line in ledger.history()]
+    assert len(whole) == 12
+    for size in (1, 5, 12):
+        parts: list[str] = []
+        part = ledger.history(limit=size)
+        while part:
+            parts += [line.action.id for line in part]
+            part = ledger.history(limit=size, before=place_of(part[-1].action))
+        assert parts == whole
+
+
+def test_history_finds_words_in_titles_and_messages_in_whatever_case(ledger: AnyLedger) -> None:
+    said = ['Größe "x" \\ %_', "checkout is DOWN", "title", "plain"]
+    acts = [action(seq=n, content=Content(message=text)) for n, text in enumerate(said, 1)]
+    acts.append(action(seq=5, content=Content(title="Checkout slow", message="m")))
+    commit(ledger, episodes=[episode()], actions=acts)
+
+    def found(text: str, **asked: object) -> list[int]:
+        return [line.action.seq for line in ledger.history(text=text, **asked)]  # type: ignore[arg-type]
+
+    assert found("checkout") == [5, 2]
+    assert found("checkout", limit=1) == [5]
+    assert found("GRÖSSE") == [1]  # as people write it in capitals
+    assert found('"x" \\ %_') == [1]
+    assert found("%") == [1]
+    assert found("message") == []  # not the names of fields
+    assert found("title") == [3]
+
+
+def test_episodes_are_listed_live_ones_first_then_by_their_end_in_parts_too(ledger: AnyLedger) -> None:
+    live = [episode(1, key="a@main"), episode(1, key="b@other", phase=Phase.OPEN)]
+    over = [
+        episode(number, key="c@main", phase=phase, ended_at=NOW + (number % 2) * MINUTE)
+        for number, phase in enumerate((Phase.RESOLVED, Phase.DISMISSED, Phase.RESOLVED), 1)
+    ]
+    commit(ledger, episodes=[*live, *over])
+    listed = ledger.episodes()
+    assert [each.id for each in listed] == ["b@other#1", "a@main#1", "c@main#3", "c@main#1", "c@main#2"]
+    parts: list[str] = []
+    part = ledger.episodes(limit=2)
+    while part:
+        parts += [each.id for each in part]
+        part = ledger.episodes(limit=2, before=(part[-1].ended_at, part[-1].id))
+    assert parts == [each.id for each in listed]
+    assert [e.id for e in ledger.episodes(phases=(Phase.RESOLVED,))] == ["c@main#3", "c@main#1"]
+    assert [e.id for e in ledger.episodes(page="other")] == ["b@other#1"]
+    assert [e.id for e in ledger.episodes(rule_id="a")] == ["a@main#1"]
+
+
+def test_the_inbox_and_notices_are_given_in_parts(ledger: AnyLedger) -> None:
+    first, second, third, fourth = inbox(ledger)
+    assert [each.seq for each in ledger.inbounds(before=third)] == [second, first]
+    assert [each.seq for each in ledger.inbounds(before=fourth, source="a", limit=1)] == [third]
+    commit(ledger, notices=[Notice(code="held", subject=str(n), text="t") for n in range(5)])
+    assert [n.subject for _, n in ledger.notices(2, skip=1)] == ["3", "2"]
+
+
+# -- counts
+
+
+def test_each_rule_is_counted_with_what_came_of_it(ledger: AnyLedger) -> None:
+    commit(
+        ledger, episodes=[episode(1, phase=Phase.OPEN)], actions=[action(seq=1, state=ActionState.DONE), action(seq=2)]
+    )
+    again = [action("rule@page#2", 1, state=ActionState.DONE), action("rule@page#2", 2, state=ActionState.PARKED)]
+    over = episode(2, phase=Phase.RESOLVED, ended_at=NOW)
+    commit(ledger, now=NOW + MINUTE, episodes=[over, episode(1, key="quiet@page")], actions=again)
+    commit(ledger, windows=[window("page/w@1", plan_id="w")])
+    counts = ledger.rule_counts()
+    assert counts["rule"] == RuleCount(episodes=2, live=1, posts=2, last_at=NOW + MINUTE)
+    assert counts["quiet"] == RuleCount(episodes=1, live=1)
+    assert counts["w"] == RuleCount(episodes=1, live=1)
+    assert counts.keys() == {"rule", "quiet", "w"}
+
+
+def test_what_happened_is_counted_by_stretches_of_time(ledger: AnyLedger) -> None:
+    (seq,) = [each.seq for each in record_all(ledger, [entry()]) if isinstance(each, Recorded)]
+    said = [Heard(inbound_seq=seq, position=n, event=event(str(n)), effect="news") for n in range(3)]
+    commit(ledger, heard=said, handled=[Handled(seq=seq)])
+    posts = [
+        action(seq=1, state=ActionState.DONE, created_at=NOW),
+        action(seq=2, state=ActionState.DONE, created_at=NOW, approved_by="ann"),
+        action(seq=3, state=ActionState.REPLACED, created_at=NOW + 2 * MINUTE),
+        action(seq=4, state=ActionState.QUEUED, created_at=NOW),
+    ]
+    commit(ledger, now=NOW + 70 * SECOND, episodes=[episode()], actions=posts)
+    blip = episode(2, phase=Phase.DISMISSED, ended_at=NOW + 2 * MINUTE)
+    older = episode(3, phase=Phase.DISMISSED, ended_at=NOW - MINUTE)
+    commit(ledger, episodes=[blip, older])
+    spans = ledger.activity(NOW, MINUTE, NOW + 4 * MINUTE)
+    assert [span.at for span in spans] == [NOW + n * MINUTE for n in range(4)]
+    assert [span.heard for span in spans] == [3, 0, 0, 0]
+    assert [span.published for span in spans] == [0, 2, 0, 0]
+    assert [span.suppressed for span in spans] == [0, 0, 2, 0]
+    assert [span.lags for span in spans] == [(), (70.0,), (), ()]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import select
 
 from worker.ledger import schema
+from worker.ledger.activity import Activity
 from worker.ledger.backlog import Limits
 from worker.ledger.commits import Commits
 from worker.ledger.database import Database, parse_url
@@ -29,7 +30,9 @@ from worker.ledger.windows import Windows
 from worker.ports import Clock
 
 
-class Ledger(Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Retention, Recordings, Marks):
+class Ledger(
+    Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Activity, Retention, Recordings, Marks
+):
     """
     Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``,
     ``Queries``, ``Retention`` and ``Recordings``; and ``Marks``, for whoever starts a worker on it.

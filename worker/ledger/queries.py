@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
 
 from worker.core.drift import counted
 from worker.core.model import (
@@ -24,6 +25,7 @@ from worker.core.model import (
     Window,
     WindowPhase,
 )
+from worker.ledger.columns import Utc
 from worker.ledger.database import Part
 from worker.ledger.episodes import whole
 from worker.ledger.rows import (
@@ -54,7 +56,7 @@ from worker.ledger.tables import (
     WINDOW,
 )
 from worker.ledger.windows import whole as whole_windows
-from worker.ports import HistoryLine, InboundStory, Received, Story, caused_by
+from worker.ports import HistoryLine, InboundStory, Place, Received, Story, caused_by, says
 
 _decided_by: ColumnElement[str] = func.coalesce(EPISODE.c.rule_id, WINDOW.c.plan_id)
 _ACTIONS = (
@@ -62,6 +64,10 @@ _ACTIONS = (
     .outerjoin(EPISODE, EPISODE.c.id == ACTION.c.aggregate)
     .outerjoin(WINDOW, WINDOW.c.id == ACTION.c.aggregate)
 )
+
+_NEVER = literal(datetime(9999, 1, 1, tzinfo=UTC), Utc)
+SOME = 200
+"""How many rows are read at once where most are passed over."""
 
 _SIZE = func.length(INBOUND.c.body).label("size")
 _RECEIVED = select(*(column for column in INBOUND.c if column.name not in ("body", "headers", "query")), _SIZE)
@@ -76,10 +82,12 @@ class Queries(Part):
         page: str = "",
         rule_id: str = "",
         states: Collection[ActionState] = (),
+        text: str = "",
         since: datetime | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> Sequence[HistoryLine]:
-        """Give actions, the newest first; () of *states* is any."""
+        """See ``ports.Queries.history``."""
         query = _ACTIONS.order_by(ACTION.c.created_at.desc(), ACTION.c.aggregate.desc(), ACTION.c.seq.desc())
         if page:
             query = query.where(ACTION.c.page == page)
@@ -89,8 +97,40 @@ class Queries(Part):
             query = query.where(ACTION.c.state.in_([state.value for state in states]))
         if since is not None:
             query = query.where(ACTION.c.created_at >= since)
+        if before is not None:
+            query = query.where(_behind(before))
         with self._database.read() as connection:
-            return [_line_of(row) for row in connection.execute(query.limit(limit))]
+            if not text:
+                return [_line_of(row) for row in connection.execute(query.limit(limit))]
+            # The words stand within JSON, which each database reads in its own way; there are few actions.
+            with connection.execute(query.execution_options(yield_per=SOME)) as rows:
+                lines = map(_line_of, rows)
+                return list(islice((line for line in lines if says(line.action, text)), limit))
+
+    def episodes(
+        self,
+        *,
+        phases: Collection[Phase] = (),
+        page: str = "",
+        rule_id: str = "",
+        before: tuple[datetime | None, str] | None = None,
+        limit: int = 100,
+    ) -> Sequence[Episode]:
+        """See ``ports.Queries.episodes``."""
+        ended = func.coalesce(EPISODE.c.ended_at, _NEVER)
+        query = select(EPISODE).order_by(ended.desc(), EPISODE.c.id.desc()).limit(limit)
+        if phases:
+            query = query.where(EPISODE.c.phase.in_([phase.value for phase in phases]))
+        if page:
+            query = query.where(EPISODE.c.page == page)
+        if rule_id:
+            query = query.where(EPISODE.c.rule_id == rule_id)
+        if before is not None:
+            at, episode_id = before
+            then = literal(at, Utc) if at else _NEVER
+            query = query.where(or_(ended < then, and_(ended == then, EPISODE.c.id < episode_id)))
+        with self._database.read() as connection:
+            return whole(connection, connection.execute(query).all())
 
     def inbounds(
         self,
@@ -99,9 +139,10 @@ class Queries(Part):
         states: Collection[str] = (),
         unparsed: bool = False,
         since: datetime | None = None,
+        before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Received]:
-        """Give inbounds, the newest first; with *unparsed* only those not understood, whole or in part."""
+        """See ``ports.Queries.inbounds``."""
         query = _RECEIVED.order_by(INBOUND.c.seq.desc()).limit(limit)
         if source:
             query = query.where(INBOUND.c.source == source)
@@ -111,6 +152,8 @@ class Queries(Part):
             query = query.where(INBOUND.c.unparsed > 0)
         if since is not None:
             query = query.where(INBOUND.c.received_at >= since)
+        if before is not None:
+            query = query.where(INBOUND.c.seq < before)
         with self._database.read() as connection:
             return [received_of(row) for row in connection.execute(query)]
 
@@ -166,14 +209,22 @@ class Queries(Part):
         }
 
     def notices(
-        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO
+        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO, skip: int = 0
     ) -> Sequence[tuple[datetime, Notice]]:
-        """Give notices of at least *severity*, the newest first."""
-        query = select(NOTICE).where(NOTICE.c.severity >= severity.value).order_by(NOTICE.c.id.desc()).limit(limit)
+        """Give notices of at least *severity*, the newest first, without the first *skip*."""
+        query = select(NOTICE).where(NOTICE.c.severity >= severity.value).order_by(NOTICE.c.id.desc())
+        query = query.limit(limit).offset(skip)
         if since is not None:
             query = query.where(NOTICE.c.at >= since)
         with self._database.read() as connection:
             return [(row.at, notice_of(row)) for row in connection.execute(query)]
+
+
+def _behind(place: Place) -> ColumnElement[bool]:
+    at, aggregate, seq = place
+    within = and_(ACTION.c.aggregate == aggregate, ACTION.c.seq < seq)
+    same_time = and_(ACTION.c.created_at == at, or_(ACTION.c.aggregate < aggregate, within))
+    return or_(ACTION.c.created_at < at, same_time)
 
 
 def _counts(connection: Connection, column: Any, *where: Any) -> dict[str, int]:

@@ -58,7 +58,7 @@ class EventRow(Row, table=True):
     """History: one statement as it was heard. ``at``: receipt; ``noted_at``: the commit that heard it."""
 
     __tablename__ = "event"
-    __table_args__ = (Index(None, "source", "key", "noted_at"), Index(None, "inbound_seq"))
+    __table_args__ = (Index(None, "source", "key", "noted_at"), Index(None, "inbound_seq"), Index(None, "at"))
 
     id: int = Field(sa_type=Big, primary_key=True)
     inbound_seq: int = Field(sa_type=Big)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from worker.core.drift import Sweep, counted
@@ -27,9 +27,15 @@ from worker.core.model import (
 from worker.ports import (
     HistoryLine,
     InboundStory,
+    Place,
     Received,
+    RuleCount,
+    Span,
     Story,
     caused_by,
+    place_of,
+    says,
+    spans,
 )
 from worker.rehearse.shelves import Kept, Shelves
 
@@ -70,7 +76,9 @@ class Questions(Shelves):
         page: str = "",
         rule_id: str = "",
         states: Collection[ActionState] = (),
+        text: str = "",
         since: datetime | None = None,
+        before: Place | None = None,
         limit: int = 100,
     ) -> Sequence[HistoryLine]:
         with self._lock:
@@ -81,9 +89,58 @@ class Questions(Shelves):
                 and rule_id in ("", line.rule_id)
                 and (not states or line.action.state in states)
                 and (since is None or line.action.created_at >= since)
+                and (before is None or place_of(line.action) < before)
+                and (not text or says(line.action, text))
             ]
-        by_time = sorted(lines, key=lambda line: (line.action.created_at, line.episode, line.action.seq), reverse=True)
-        return by_time[:limit]
+        return sorted(lines, key=lambda line: place_of(line.action), reverse=True)[:limit]
+
+    def episodes(
+        self,
+        *,
+        phases: Collection[Phase] = (),
+        page: str = "",
+        rule_id: str = "",
+        before: tuple[datetime | None, str] | None = None,
+        limit: int = 100,
+    ) -> Sequence[Episode]:
+        def place(end: datetime | None, episode_id: str) -> tuple[datetime, str]:
+            return end or datetime.max.replace(tzinfo=UTC), episode_id
+
+        with self._lock:
+            found = [
+                self._whole(episode)
+                for episode in self._episodes.values()
+                if (not phases or episode.phase in phases)
+                and page in ("", episode.page)
+                and rule_id in ("", episode.rule_id)
+                and (before is None or place(episode.ended_at, episode.id) < place(*before))
+            ]
+        return sorted(found, key=lambda episode: place(episode.ended_at, episode.id), reverse=True)[:limit]
+
+    def rule_counts(self) -> Mapping[str, RuleCount]:
+        with self._lock:
+            wholes = [(e.rule_id, e) for e in self._episodes.values()]
+            wholes += [(w.plan_id, w) for w in self._windows.values()]  # type: ignore[misc]
+            counts: dict[str, RuleCount] = {}
+            for rule_id, each in wholes:
+                before = counts.get(rule_id, RuleCount())
+                said = [self._said[a] for a in self._actions_of.get(each.id, ()) if a in self._said]
+                counts[rule_id] = RuleCount(
+                    episodes=before.episodes + 1,
+                    live=before.live + each.phase.live,
+                    posts=before.posts + len(said),
+                    last_at=max([*said, *([before.last_at] if before.last_at else [])], default=None),
+                )
+        return counts
+
+    def activity(self, since: datetime, step: timedelta, until: datetime) -> Sequence[Span]:
+        kept_back = (ActionState.REPLACED, ActionState.DISMISSED, ActionState.SHADOWED)
+        with self._lock:
+            heard = Counter((at - since) // step for at, *_ in self._heard if since <= at < until)
+            posts = [(at, self._actions[action_id]) for action_id, at in self._said.items() if at >= since]
+            dropped = [a.created_at for a in self._actions.values() if a.state in kept_back]
+            ended = [e.ended_at for e in self._episodes.values() if e.phase is Phase.DISMISSED and e.ended_at]
+        return spans(since, step, until, heard, posts, [at for at in (*dropped, *ended) if at >= since])
 
     def inbounds(
         self,
@@ -92,6 +149,7 @@ class Questions(Shelves):
         states: Collection[str] = (),
         unparsed: bool = False,
         since: datetime | None = None,
+        before: int | None = None,
         limit: int = 100,
     ) -> Sequence[Received]:
         with self._lock:
@@ -102,6 +160,7 @@ class Questions(Shelves):
                 and (not states or kept.state in states)
                 and (kept.unparsed or not unparsed)
                 and (since is None or kept.inbound.received_at >= since)
+                and (before is None or kept.inbound.seq < before)
             ]
         return found[:limit]
 
@@ -156,11 +215,11 @@ class Questions(Shelves):
         }
 
     def notices(
-        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO
+        self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO, skip: int = 0
     ) -> Sequence[tuple[datetime, Notice]]:
         with self._lock:
             told = [(at, n) for at, n in self._notices if n.severity >= severity and (since is None or at >= since)]
-        return told[::-1][:limit]
+        return told[::-1][skip : skip + limit]
 
     def flags(self, name: str) -> Sequence[Flag]:
         with self._lock:

@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_event"),
     )
+    op.create_index("ix_event_at", "event", ["at"])
     op.create_index("ix_event_inbound_seq", "event", ["inbound_seq"])
     op.create_index("ix_event_source_key_noted_at", "event", ["source", "key", "noted_at"])
     op.create_table(
