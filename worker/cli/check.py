@@ -14,8 +14,8 @@ import typer
 from worker.cli.console import answer, document, remark
 from worker.cli.failures import NO, WRONG
 from worker.cli.options import JsonOption, settings_of
-from worker.cli.reports import HASH
 from worker.errors import ConfigError, Problem
+from worker.telling.words import HASH
 
 if TYPE_CHECKING:
     from worker.cli.online import Look

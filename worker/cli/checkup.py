@@ -171,7 +171,7 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
 
 def _readable(url: str) -> Finding:
     from worker.cli.reading import ledger_to_read
-    from worker.cli.reports import pairs
+    from worker.telling.words import pairs
 
     try:
         with ledger_to_read(url) as ledger:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +17,12 @@ from worker.cli.options import JsonOption, LedgerOption, RulesOption, header_of,
 from worker.errors import ConfigError
 
 if TYPE_CHECKING:
+    from worker.core.answers import Answer, Statement
     from worker.core.matching import Line
     from worker.core.model import Event, Inbound
     from worker.core.ruleset import RuleSet
     from worker.ports import InboundStory
-    from worker.rehearse.account import Ahead, Answer, Statement
+    from worker.rehearse.account import Ahead
     from worker.rehearse.places import Places
 
 
@@ -102,9 +104,10 @@ def _of_file(
 ) -> None:
     from worker.bootstrap import load_rules
     from worker.bootstrap.rehearsal import places_in, stage_for
+    from worker.core.answers import asked
     from worker.core.model import Inbound
     from worker.core.spelling import suggest
-    from worker.rehearse.account import ahead, asked
+    from worker.rehearse.account import ahead
 
     loaded = load_rules(folder)
     if source not in loaded.sources:
@@ -144,7 +147,7 @@ def _of_ledger(folder: Path, url: str, number: int, *, verbose: bool, as_json: b
     from worker.bootstrap import load_rules
     from worker.bootstrap.rehearsal import places_in
     from worker.cli.reading import ledger_to_read
-    from worker.rehearse.account import asked
+    from worker.core.answers import asked
 
     loaded = load_rules(folder)
     with ledger_to_read(url) as book:
@@ -157,7 +160,7 @@ def _of_ledger(folder: Path, url: str, number: int, *, verbose: bool, as_json: b
     statements = asked(loaded, [heard.event for heard in story.heard])
     effects = [heard.effect for heard in story.heard]
     if as_json:
-        from worker.cli.reports import line_data
+        from worker.telling.data import action_data
 
         led = [{"about": each.aggregate, "at": each.at, "text": each.text} for each in story.decisions]
         document(
@@ -165,7 +168,7 @@ def _of_ledger(folder: Path, url: str, number: int, *, verbose: bool, as_json: b
                 **_data(statements, [story.received.detail] if story.received.detail else []),
                 "effects": effects,
                 "decisions": led,
-                "actions": [line_data(line) for line in reversed(later)],
+                "actions": [asdict(action_data(line)) for line in reversed(later)],
             }
         )
         return
@@ -180,7 +183,7 @@ def _aggregates(story: InboundStory) -> set[str]:
 
 
 def _led_to(story: InboundStory, later: Sequence[Any]) -> Iterator[str]:
-    from worker.cli.reports import deed, words
+    from worker.telling.words import deed, words
 
     if not story.decisions:
         yield "nothing was decided because of it"
@@ -253,11 +256,11 @@ def _line(found: Answer, line: Line, places: Places) -> str:
 
 
 def _ahead_in_words(coming: Ahead, places: Places, at: datetime, length: timedelta) -> Iterator[str]:
-    from worker.cli.reports import words
     from worker.cli.sayings import called, heard
     from worker.core.spec.scalars import format_duration
     from worker.rehearse.verdict import clock
     from worker.rehearse.why import came
+    from worker.telling.words import words
 
     yield f"if it came at {utc(at)} UTC, and nothing else for {format_duration(length)}"
     told: dict[str, datetime] = {}
@@ -282,35 +285,9 @@ def _ahead_in_words(coming: Ahead, places: Places, at: datetime, length: timedel
 
 
 def _data(statements: Sequence[Statement], unread: Sequence[str]) -> dict[str, Any]:
-    return {"statements": [_statement_data(statement) for statement in statements], "not_understood": list(unread)}
+    from worker.telling.data import statement_data
 
-
-def _statement_data(statement: Statement) -> Mapping[str, Any]:
-    event = statement.event
-    return {
-        "source": event.source,
-        "kind": event.kind,
-        "key": event.key,
-        "status": event.status.value,
-        "severity": event.severity,
-        "title": event.title,
-        "labels": dict(event.labels),
-        "rules": [_answer_data(found) for found in statement.answers],
-    }
-
-
-def _answer_data(found: Answer) -> Mapping[str, Any]:
-    return {
-        "rule": found.rule.id,
-        "place": found.rule.place,
-        "matches": found.matches,
-        "idle": found.idle,
-        "components": {name: status.value for name, status in found.components.items()},
-        "lines": [
-            {"field": line.field, "wanted": line.wanted, "actual": line.actual, "held": line.held}
-            for line in found.lines
-        ],
-    }
+    return {"statements": [asdict(statement_data(each)) for each in statements], "not_understood": list(unread)}
 
 
 def _ahead_data(coming: Ahead) -> Mapping[str, Any]:

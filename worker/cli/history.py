@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,13 +44,14 @@ def history(
     Exit codes: 0 good; 2 there is no such ledger.
     """
     from worker.cli.reading import ledger_to_read, moment, now
-    from worker.cli.reports import footing, line_data
+    from worker.cli.reports import footing
+    from worker.telling.data import action_data
 
     start = moment("--since", since, now()) if since else None
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
         lines = book.history(page=page, rule_id=rule, states=state or (), since=start, limit=limit)
     if as_json:
-        document({"actions": [line_data(line) for line in lines]})
+        document({"actions": [asdict(action_data(line)) for line in lines]})
         return
     if lines:
         table(("UTC", "EPISODE", "THE PAGE GOT", "WHY"), [_row(line) for line in lines])
@@ -57,7 +59,8 @@ def history(
 
 
 def _row(line: HistoryLine) -> tuple[str, str, str, str]:
-    from worker.cli.reports import HASH, deed, label, pairs, way_on, words
+    from worker.cli.reports import way_on
+    from worker.telling.words import HASH, deed, label, pairs, words
 
     action = line.action
     at = utc(line.said_at) or f"[{utc(action.created_at)}]"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
 from worker.cli.console import answer, document, remark, table, utc
 from worker.cli.failures import NO
-from worker.cli.recordings import PROOF
 
 if TYPE_CHECKING:
     from worker.ports import Heard, InboundStory
@@ -36,19 +36,21 @@ def tell(story: InboundStory | None, number: int, as_json: bool) -> None:
     if story is None:
         remark(f"there is no inbound {number}; `statusbridge inbox` names them, and old ones are removed")
         raise typer.Exit(NO)
+    from worker.telling.data import request_data, shown_body, shown_headers
+
     if as_json:
-        document(_as_data(story))
+        document(asdict(request_data(story)))
         return
     answer(_heading(story))
     if story.heard:
         table(("HEARD", "EFFECT"), [_row(heard) for heard in story.heard])
         answer("")
-    answer("\n".join(f"{name}: {value}" for name, value in sorted(_headers(story).items())))
-    answer(f"\n{_excerpt(_text(story))}")
+    answer("\n".join(f"{name}: {value}" for name, value in sorted(shown_headers(story.inbound).items())))
+    answer(f"\n{_excerpt(shown_body(story.inbound))}")
 
 
 def _heading(story: InboundStory) -> str:
-    from worker.cli.inbox import said
+    from worker.telling.words import amount
 
     received, inbound = story.received, story.inbound
     query = f"?{inbound.query}" if inbound.query else ""
@@ -56,7 +58,7 @@ def _heading(story: InboundStory) -> str:
         "inbound": str(received.seq),
         "received": f"{utc(received.received_at)} UTC",
         "request": f"{inbound.method} /hooks/{received.source}{query}, {received.size} bytes",
-        "says": said(received),
+        "says": amount(received),
         "state": received.state,
         "why": received.detail,
     }
@@ -64,42 +66,11 @@ def _heading(story: InboundStory) -> str:
 
 
 def _row(heard: Heard) -> tuple[str, str]:
-    from worker.cli.reports import statement
+    from worker.telling.words import statement
 
     return statement(heard.event), heard.effect
-
-
-def _headers(story: InboundStory) -> dict[str, str]:
-    return {name: "(hidden)" if PROOF.search(name) else value for name, value in story.inbound.headers.items()}
-
-
-def _text(story: InboundStory) -> str:
-    return story.inbound.body.decode("utf-8", "replace")
 
 
 def _excerpt(body: str) -> str:
     rest = len(body) - EXCERPT
     return body if rest <= 0 else f"{body[:EXCERPT]}…\n({rest} more characters: --json shows all)"
-
-
-def _as_data(story: InboundStory) -> dict[str, Any]:
-    from worker.cli.inbox import as_data
-
-    return {
-        **as_data(story.received),
-        "method": story.inbound.method,
-        "query": story.inbound.query,
-        "headers": _headers(story),
-        "body": _text(story),
-        "heard": [
-            {
-                "kind": heard.event.kind,
-                "key": heard.event.key,
-                "status": heard.event.status.value,
-                "severity": heard.event.severity,
-                "title": heard.event.title,
-                "effect": heard.effect,
-            }
-            for heard in story.heard
-        ],
-    }

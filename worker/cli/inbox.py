@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from worker.cli.console import document, remark, table, utc
 from worker.cli.options import JsonOption, LedgerOption, LimitOption, SinceOption, settings_of
-
-if TYPE_CHECKING:
-    from worker.ports import Received
 
 
 def inbox(
@@ -40,6 +38,8 @@ def inbox(
     """
     from worker.cli.reading import ledger_to_read, moment, now
     from worker.cli.reports import footing
+    from worker.telling.data import inbound_data
+    from worker.telling.words import amount
 
     # What is not understood stays parked; it is never done.
     states = ("parked",) if parked else ("parked", "pending") if unparsed else ()
@@ -47,33 +47,9 @@ def inbox(
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
         found = book.inbounds(source=source, states=states, unparsed=unparsed, since=start, limit=limit)
     if as_json:
-        document({"inbounds": [as_data(received) for received in found]})
+        document({"inbounds": [asdict(inbound_data(received)) for received in found]})
         return
     if found:
-        rows = [(utc(r.received_at), f"inbound/{r.seq}", r.source, r.state, said(r), r.detail) for r in found]
+        rows = [(utc(r.received_at), f"inbound/{r.seq}", r.source, r.state, amount(r), r.detail) for r in found]
         table(("UTC", "INBOUND", "SOURCE", "STATE", "SAID", "WHY"), rows)
     remark(footing(len(found), limit))
-
-
-def said(received: Received) -> str:
-    """Count what an inbound says: "3 events, 1 not understood"."""
-    parts = [_many(received.statements, "event")] if received.statements or not received.unparsed else []
-    return ", ".join([*parts, *([f"{received.unparsed} not understood"] if received.unparsed else [])])
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def as_data(received: Received) -> dict[str, Any]:
-    """One inbound for programs."""
-    return {
-        "inbound": received.seq,
-        "source": received.source,
-        "received_at": received.received_at,
-        "state": received.state,
-        "events": received.statements,
-        "unparsed": received.unparsed,
-        "bytes": received.size,
-        "why": received.detail,
-    }

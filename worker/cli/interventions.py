@@ -59,8 +59,8 @@ def approve(
 
     Exit codes: 0 it goes out; 1 refused, or not possible now; 2 wrong call.
     """
-    from worker.cli.reports import deed, words
     from worker.core.approval import approval_hash, to_be_approved
+    from worker.telling.words import deed, words
 
     settings = settings_of(rules=rules, ledger=ledger)
     wanted = _one(settings, action, to_be_approved, "waits for approval")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 
@@ -42,19 +43,13 @@ def notices(
     from worker.cli.reading import ledger_to_read, moment, now
     from worker.cli.reports import footing
     from worker.core.model import Severity
+    from worker.telling.data import notice_data
 
     start = moment("--since", since, now()) if since else None
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
         found = book.notices(limit, since=start, severity=Severity[severity.name])
     if as_json:
-        document(
-            {
-                "notices": [
-                    {"at": at, "severity": n.severity.name.lower(), "code": n.code, "about": n.subject, "text": n.text}
-                    for at, n in found
-                ]
-            }
-        )
+        document({"notices": [asdict(notice_data(*each)) for each in found]})
         return
     if found:
         styles = {Loud.ERROR.value: "bold red", Loud.WARNING.value: "yellow"}

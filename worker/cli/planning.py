@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from worker.cli.console import utc
-from worker.cli.reports import HASH, words
 from worker.cli.sayings import called, saying_data
 from worker.rehearse.plan import Change, Comparison, Run
+from worker.telling.words import HASH, words
 
 MOST_CHANGES = 200
 """How many posts of each kind are named; the counts are of all."""

@@ -8,7 +8,6 @@ counts. Headers may stand beside a body, in ``….headers.json``.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +15,13 @@ from typing import TYPE_CHECKING
 
 from worker.core.model import Inbound
 from worker.errors import ConfigError, Problem
+from worker.telling.data import PROOF
 
 if TYPE_CHECKING:
     from worker.ledger import Ledger
 
 CHUNK = 1000
 HEADERS = ".headers.json"
-PROOF = re.compile(r"signature|token|secret|key|auth|cookie")
-"""Names of headers that may prove a sender, and so let whoever reads them send the same again."""
 
 
 def from_ledger(ledger: Ledger, since: datetime) -> Iterator[Sequence[Inbound]]:

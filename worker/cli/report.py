@@ -93,8 +93,8 @@ def _pages(rules: RuleSet | None, page: str) -> list[str]:
 
 
 def _outlook(book: Ledger, lines: Sequence[HistoryLine], page: str, since: datetime, rules: RuleSet | None) -> Outlook:
-    from worker.cli.reports import label
     from worker.core.outlook import CREATES, Opening, Outlook, counted, held_against
+    from worker.telling.words import label
 
     counts = counted([line.action for line in lines])
     openings = [

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.cli.reports import deed
 from worker.core.model import Event, Status
 from worker.rehearse.play import Saying
+from worker.telling.words import deed
 
 MOST_LABELS = 120
 """Characters of an alert's labels that people see."""

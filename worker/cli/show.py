@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,7 +64,10 @@ def show(
             remark(_unknown(book, episode))
             raise typer.Exit(NO)
     if as_json:
-        document(_as_data(story))
+        from worker.telling.data import story_data
+
+        data = asdict(story_data(story))
+        document({name: value for name, value in data.items() if value is not None})
         return
     answer(_heading(_of_window(story.about) if isinstance(story.about, Window) else _of_episode(story.about)))
     table(("UTC", "WHAT", ""), [(utc(at), kind, text) for at, kind, text in _chapters(story)], _STYLES)
@@ -83,7 +87,8 @@ def _chapters(story: Story) -> list[Chapter]:
 
 
 def _told(story: Story) -> Iterator[Chapter]:
-    from worker.cli.reports import HASH, deed, statement, trial, way_on, words
+    from worker.cli.reports import way_on
+    from worker.telling.words import HASH, deed, statement, trial, words
 
     for at, heard in story.heard:
         yield at, EVENT, f"{statement(heard.event)} (inbound {heard.inbound_seq}, {heard.effect})"
@@ -109,7 +114,7 @@ def _heading(facts: Mapping[str, str]) -> str:
 
 
 def _of_window(window: Window) -> dict[str, str]:
-    from worker.cli.reports import HASH
+    from worker.telling.words import HASH
 
     return {
         "window": window.id,
@@ -124,7 +129,7 @@ def _of_window(window: Window) -> dict[str, str]:
 
 
 def _of_episode(episode: Episode) -> dict[str, str]:
-    from worker.cli.reports import HASH, pairs
+    from worker.telling.words import HASH, pairs
 
     return {
         "episode": episode.id,
@@ -135,67 +140,4 @@ def _of_episode(episode: Episode) -> dict[str, str]:
         "opened": utc(episode.opened_at),
         "ended": utc(episode.ended_at),
         "fault": episode.fault,
-    }
-
-
-def _about(about: Episode | Window) -> dict[str, Any]:
-    from worker.cli.windows import window_data
-
-    if isinstance(about, Window):
-        return {"window": window_data(about, about.known_name)}
-    return {
-        "episode": {
-            "id": about.id,
-            "rule": about.rule_id,
-            "rule_hash": about.rule_hash,
-            "page": about.page,
-            "group": dict(about.group),
-            "number": about.number,
-            "phase": about.phase.value,
-            "created_at": about.created_at,
-            "opened_at": about.opened_at,
-            "ended_at": about.ended_at,
-            "remote_id": about.remote_id,
-            "hands_off": about.hands_off,
-            "fault": about.fault,
-        }
-    }
-
-
-def _as_data(story: Story) -> dict[str, Any]:
-    from worker.cli.reports import line_data
-
-    return {
-        **_about(story.about),
-        "events": [
-            {
-                "at": at,
-                "inbound": heard.inbound_seq,
-                "source": heard.event.source,
-                "kind": heard.event.kind,
-                "key": heard.event.key,
-                "status": heard.event.status.value,
-                "severity": heard.event.severity,
-                "title": heard.event.title,
-                "effect": heard.effect,
-            }
-            for at, heard in story.heard
-        ],
-        "decisions": [{"at": d.at, "cause": d.cause, "text": d.text} for d in story.decisions],
-        "actions": [line_data(line) for line in story.actions],
-        "attempts": [
-            {
-                "action": attempt.action_id,
-                "number": attempt.number,
-                "started_at": attempt.started_at,
-                "finished_at": attempt.finished_at,
-                "method": attempt.method,
-                "target": attempt.target,
-                "bytes": len(attempt.body),
-                "sha256": attempt.sha256,
-                "result": attempt.result.value if attempt.result else None,
-                "detail": attempt.detail,
-            }
-            for attempt in story.attempts
-        ],
     }

@@ -68,8 +68,8 @@ def _needs(book: Ledger) -> Iterator[Need]:
 
 
 def _writes(book: Ledger) -> Iterator[Need]:
-    from worker.cli.reports import deed, label
     from worker.core.model import ActionState
+    from worker.telling.words import deed, label
 
     waiting = (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
     for line in book.history(states=waiting, limit=MOST):
@@ -90,11 +90,11 @@ def _pauses(book: Ledger) -> Iterator[Need]:
 
 
 def _webhooks(book: Ledger) -> Iterator[Need]:
-    from worker.cli.inbox import said
     from worker.cli.reading import now
+    from worker.telling.words import amount
 
     for each in book.inbounds(states=("parked",), since=now() - RECENT, limit=MOST):
-        what = f"inbound {each.seq} from {each.source}: {said(each)}"
+        what = f"inbound {each.seq} from {each.source}: {amount(each)}"
         yield Need(each.received_at, each.state, what, each.detail, f"statusbridge show inbound/{each.seq}")
 
 

@@ -14,10 +14,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.cli.reports import words as texts
 from worker.cli.sayings import called, heard, saying_data
 from worker.rehearse.verdict import Deviation, Row, Verdict, clock, describe
 from worker.rehearse.why import Because, came, missing, rule_of
+from worker.telling.words import words as texts
 
 if TYPE_CHECKING:
     from worker.rehearse.coverage import Coverage, Point

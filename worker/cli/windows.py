@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,13 +62,14 @@ def listed(
     Exit codes: 0 good; 2 there is no such ledger.
     """
     from worker.cli.reading import ledger_to_read, moment, now
+    from worker.telling.data import window_data
 
     at = now()
     start = moment("--since", since, at) if since else at - SINCE
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
         found = [(window, _title(book, window)) for window in book.windows(start) if page in ("", window.page)]
     if as_json:
-        document({"windows": [window_data(*each) for each in found]})
+        document({"windows": [asdict(window_data(*each)) for each in found]})
         return
     if found:
         table(("WINDOW", "PHASE", "UTC", "WHAT", "NOTE"), [_row(*each) for each in found])
@@ -330,26 +332,3 @@ def _notes(window: Window) -> list[str]:
     waits = [f"{action.kind.value} is {action.state.value.replace('_', ' ')}" for action in window.actions]
     notes = ("a person moves it on the page" if window.hands_off else "", window.fault, *waits)
     return [*filter(None, notes), *filter(None, map(way_on, window.actions))]
-
-
-def window_data(window: Window, title: str) -> dict[str, Any]:
-    """One window for programs; *title*: what the public calls it."""
-    return {
-        "id": window.id,
-        "origin": window.origin.value,
-        "plan": window.plan_id,
-        "page": window.page,
-        "phase": window.phase.value,
-        "title": title,
-        "components": window.components,
-        "starts_at": window.starts_at,
-        "ends_at": window.ends_at,
-        "begun_at": window.begun_at,
-        "ended_at": window.ended_at,
-        "muted_until": window.muted_until,
-        "page_says": window.known.value if window.known else None,
-        "remote_id": window.remote_id,
-        "hands_off": window.hands_off,
-        "fault": window.fault,
-        "actions": [{"id": a.id, "kind": a.kind.value, "state": a.state.value} for a in window.actions],
-    }

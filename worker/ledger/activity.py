@@ -44,7 +44,7 @@ class Activity(Part):
         with self._database.read() as connection:
             place = _place(EVENT.c.at, since, step)
             heard = select(place, func.count()).where(EVENT.c.at >= since, EVENT.c.at < until).group_by(place)
-            told = {number: count for number, count in connection.execute(heard)}
+            told = dict(connection.execute(heard).all())
             posts = [
                 (row.said_at, action_of(row))
                 for row in connection.execute(select(ACTION).where(ACTION.c.said_at >= since))
