@@ -7,6 +7,7 @@ What belongs here: every look at the file system and the environment that rules 
 
 from __future__ import annotations
 
+import errno
 import gc
 import re
 import stat
@@ -14,11 +15,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from worker.core import rules
 from worker.core.documents import MAX_BYTES
 from worker.core.rules import SourceFacts
 from worker.core.ruleset import RuleSet, SecretRef
+from worker.core.written import Unread
 from worker.errors import ConfigError, Problem
 
 TEMPLATES = "templates"
@@ -46,14 +49,15 @@ def load_directory(
     Raises:
         ConfigError: With every problem at once.
     """
-    files, templates = read(directory)
+    found = read(directory)
     with _without_collector():
         loaded = rules.load(
-            files,
-            templates,
+            found.files,
+            found.templates,
             source_kinds=source_kinds,
             provider_names=provider_names,
             templates_dir=str(directory / TEMPLATES),
+            unread=found.unread,
         )
     return replace(loaded, warnings=(*loaded.warnings, *_open_secrets(secret_refs(loaded))))
 
@@ -73,18 +77,30 @@ def _without_collector() -> Iterator[None]:
 # --- files
 
 
-def read(directory: Path) -> tuple[dict[str, str], dict[str, str]]:
+class Found(NamedTuple):
+    """
+    What a rules directory holds.
+
+    Args:
+        files: Rule files by their path, as the person knows it.
+        templates: Templates by their name below ``templates/``.
+        unread: What could not be read, and why; of such a template a stand-in is among the others.
+    """
+
+    files: dict[str, str]
+    templates: dict[str, str]
+    unread: list[Unread]
+
+
+def read(directory: Path) -> Found:
     """
     Read every rule file, at any depth, and every template.
 
     Hidden entries are skipped, which also keeps the ``..data`` of a mounted ConfigMap from being read twice; so are
     folders named ``tests`` and ``templates``, but for the templates of the directory itself.
 
-    Returns:
-        Rule files by their path, as the person knows it; templates by their name below ``templates/``.
-
     Raises:
-        ConfigError: The directory is missing or empty, or files cannot be read; all of them at once.
+        ConfigError: The directory is missing or empty.
     """
     if not directory.is_dir():
         what = "is a file, not a directory" if directory.exists() else "does not exist"
@@ -96,34 +112,28 @@ def read(directory: Path) -> tuple[dict[str, str], dict[str, str]]:
     template_paths = list(_walk(folder, set())) if folder.is_dir() else []
     if not paths:
         raise ConfigError([Problem(str(directory), 0, 0, f"the rules directory holds no *.yaml file; {_WAY_OUT}")])
-    problems: list[Problem] = []
-    files = {str(path): _text(path, problems) for path in paths}
-    templates = {path.relative_to(folder).as_posix(): _text(path, problems) for path in template_paths}
-    if problems:
-        raise ConfigError(problems)
-    return files, templates
+    files, unread = _texts(paths)
+    read_templates, lost = _texts(template_paths)
+    templates = {path.relative_to(folder).as_posix(): read_templates.get(str(path), "-") for path in template_paths}
+    return Found(files, templates, [*unread, *(replace(file, text="") for file in lost)])
 
 
-def read_tests(directory: Path) -> dict[str, str]:
+def read_tests(directory: Path) -> tuple[dict[str, str], list[Unread]]:
     """
     Read every file of rule tests: all YAML below ``tests/``, but for what lies in a folder named ``payloads``.
 
     Returns:
-        Path as the person knows it, to content.
+        Path as the person knows it, to content; and what could not be read.
 
     Raises:
-        ConfigError: There is none, or files cannot be read; all of them at once.
+        ConfigError: There is none.
     """
     folder = directory / TESTS
     paths = [path for path in _walk(folder, {PAYLOADS}) if path.suffix in _YAML] if folder.is_dir() else []
     if not paths:
         message = "there are no rule tests here; write one: docs/how-to/test-rules.md shows how"
         raise ConfigError([Problem(str(folder), 0, 0, message)])
-    problems: list[Problem] = []
-    files = {str(path): _text(path, problems) for path in paths}
-    if problems:
-        raise ConfigError(problems)
-    return files
+    return _texts(paths)
 
 
 def read_beside(directory: Path, file: str, name: str) -> bytes:
@@ -194,27 +204,41 @@ def _entries(folder: Path) -> list[Path]:
         raise ConfigError([Problem(str(folder), 0, 0, f"cannot be read: {error.strerror}")]) from None
 
 
-def _text(path: Path, problems: list[Problem]) -> str:
-    """Read a text file; "" where that fails, and *problems* says why."""
-    try:
-        return _bounded(path, MAX_BYTES).decode()
-    except OSError as error:
-        problems.append(Problem(str(path), 0, 0, f"cannot be read: {error.strerror or error}"))
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start]
-        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-        problems.append(Problem(str(path), line, column, "this is not UTF-8; save the file as UTF-8"))
-    return ""
+def _texts(paths: Iterable[Path]) -> tuple[dict[str, str], list[Unread]]:
+    """Read text files: by path what could be read, and what could not."""
+    texts: dict[str, str] = {}
+    unread: list[Unread] = []
+    for path in paths:
+        try:
+            texts[str(path)] = _bounded(path, MAX_BYTES).decode()
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}; {_WAYS_OUT.get(error.errno or 0, 'mend or remove it')}"
+            unread.append(Unread(Problem(str(path), 1, 1, why), None))
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start]
+            line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+            problem = Problem(str(path), line, column, "this is not UTF-8; save the file as UTF-8")
+            unread.append(Unread(problem, error.object.decode(errors="replace")))
+    return texts, unread
+
+
+_WAYS_OUT = {
+    errno.EFBIG: "split it into several files",
+    errno.EINVAL: "remove it, or move it out of the directory",
+    errno.ENOENT: "mend the link, or remove it",
+    errno.ELOOP: "mend the link, or remove it",
+    errno.EACCES: "let the user that runs this read it",
+}
 
 
 def _bounded(path: Path, limit: int) -> bytes:
     """Read a regular file of at most *limit* bytes; anything else, such as a pipe, is an OSError."""
     if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: opening a pipe waits for its writer
-        raise OSError("not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file")
     with path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise OSError(f"larger than {limit // 1024} KiB")
+        raise OSError(errno.EFBIG, f"larger than {limit // 1024} KiB")
     return content
 
 

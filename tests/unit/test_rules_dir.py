@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def test_every_yaml_file_at_any_depth_is_read_but_tests_templates_and_hidden_one
     (tmp_path / "README.md").write_text("no rules")
     (tmp_path / ".hidden.yaml").write_text("h")
     write(tmp_path / ".git", g_yaml="g")
-    files, templates = read(tmp_path)
+    files, templates, unread = read(tmp_path)
+    assert not unread
     assert files == {f"{tmp_path}/a.yaml": "a", f"{tmp_path}/f.yml": "f", f"{tmp_path}/team/b.yaml": "b"}
     assert templates == {"d.yaml": "d"}
 
@@ -54,14 +56,14 @@ def test_a_mounted_config_map_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "..data").symlink_to(real.name)
     (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
     (tmp_path / "team").symlink_to("..data/team")
-    files, _ = read(tmp_path)
+    files = read(tmp_path).files
     assert files == {f"{tmp_path}/a.yaml": "a", f"{tmp_path}/team/b.yaml": "b"}
 
 
 def test_a_folder_that_links_to_itself_is_entered_once(tmp_path: Path) -> None:
     write(tmp_path, a_yaml="a")
     (tmp_path / "again").symlink_to(tmp_path)
-    assert list(read(tmp_path)[0]) == [f"{tmp_path}/a.yaml"]
+    assert list(read(tmp_path).files) == [f"{tmp_path}/a.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -80,19 +82,102 @@ def test_a_directory_without_rules_is_named_with_the_way_out(tmp_path: Path, nam
     assert f"{tmp_path / name}: the rules directory {message}" in str(caught.value)
 
 
-def test_every_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    write(tmp_path, ok_yaml="a")
+def test_every_file_that_cannot_be_read_is_told_beside_what_is_wrong_with_the_others(tmp_path: Path) -> None:
+    write(tmp_path, ok_yaml="rulez: []\n", templates__ok_yaml="x")
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: caf\xe9\n")
     (tmp_path / "gone.yaml").symlink_to("nowhere")
     (tmp_path / "large.yaml").write_text("#" * 300_000)
+    (tmp_path / "templates/latin.j2").write_bytes(b"\xe9")
     os.mkfifo(tmp_path / "pipe.yaml")
-    with pytest.raises(ConfigError) as caught:
-        read(tmp_path)
-    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in caught.value.problems] == [
-        "gone.yaml: cannot be read: No such file or directory",
-        "large.yaml: cannot be read: larger than 256 KiB",
+    assert refused(tmp_path) == [
+        "gone.yaml:1:1: cannot be read: No such file or directory; mend the link, or remove it",
+        "large.yaml:1:1: cannot be read: larger than 256 KiB; split it into several files",
         "latin.yaml:2:7: this is not UTF-8; save the file as UTF-8",
-        "pipe.yaml: cannot be read: not a regular file",
+        "ok.yaml:1:1: unknown key `rulez` at the top of a file; did you mean `rules`?",
+        "pipe.yaml:1:1: cannot be read: not a regular file; remove it, or move it out of the directory",
+        "templates/latin.j2:1:1: this is not UTF-8; save the file as UTF-8",
+    ]
+
+
+PAGES = """
+pages:
+  main: {provider: incident_io, page: Acme, publish: shadow, api_key: "${KEY}", components: {api: API}}
+sources:
+  am: {kind: alertmanager, auth: none}
+defaults:
+  incident: {page: main, approve: {deadline: 1h}}
+"""
+RULE = """
+rules:
+  - id: a
+    source: am
+    match: {labels.service: api}
+    incident:
+      components: {api: full_outage, apu: full_outage}
+      hold: soon
+      title: Problems
+      say: {open: We look., resolve: {template: over.j2}}
+  - id: b
+    source: am
+    match: {kind: alert}
+    incident:
+      page: mian
+      yield_to: [elsewhere]
+      components: {api: full_outage}
+      title: Problems
+      say: {open: We look., resolve: Over.}
+"""
+
+
+def refused(directory: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_directory(directory, FACTS, ["incident_io"])
+    return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text + "  - [", "pages.yaml:8:3: this does not fit the lines above"),
+        (lambda text: text + "# caf\xe9", "pages.yaml:8:6: this is not UTF-8"),
+    ],
+    ids=["syntax", "encoding"],
+)
+def test_what_only_follows_from_a_file_that_cannot_be_read_is_not_told(
+    tmp_path: Path, change: Callable[[str], str], told: str
+) -> None:
+    write(tmp_path, rules_yaml=RULE, templates__x="")
+    (tmp_path / "templates/over.j2").write_bytes(b"\xe9")
+    (tmp_path / "pages.yaml").write_bytes(change(PAGES).encode("latin-1"))
+    problems = refused(tmp_path)
+    assert problems[0] == (
+        "pages.yaml:1:1: names that may stand in this file were not missed: `am`, `defaults`; mend it first"
+    )
+    assert problems[1].startswith(told)
+    assert problems[2:] == [
+        "rules.yaml:8:13: `hold` must be a duration like 90s, 3m, 2h, 1d or 1h30m, not `soon`",
+        "rules.yaml:15:13: unknown page `mian`",
+        "rules.yaml:16:18: unknown rule `elsewhere`",
+        "templates/over.j2:1:1: this is not UTF-8; save the file as UTF-8",
+    ]
+
+
+def test_what_stands_under_a_misspelt_key_is_not_missed(tmp_path: Path) -> None:
+    write(tmp_path, rules_yaml=RULE.split("  - id: b")[0].replace("{template: over.j2}", "Over."))
+    write(tmp_path, pages_yaml=PAGES.replace("pages:", "paegs:"))
+    assert refused(tmp_path) == [
+        "pages.yaml:1:1: names that may stand in this file were not missed: `main`; mend it first",
+        "pages.yaml:2:1: unknown key `paegs` at the top of a file; did you mean `pages`?",
+        "rules.yaml:8:13: `hold` must be a duration like 90s, 3m, 2h, 1d or 1h30m, not `soon`",
+    ]
+
+
+def test_a_file_of_which_nothing_is_known_may_hold_every_name(tmp_path: Path) -> None:
+    write(tmp_path, rules_yaml=RULE.replace("soon", "3m").replace("{template: over.j2}", "Over."))
+    (tmp_path / "pages.yaml").symlink_to("nowhere")
+    assert refused(tmp_path) == [
+        "pages.yaml:1:1: cannot be read: No such file or directory; mend the link, or remove it",
+        "pages.yaml:1:1: names that may stand in this file were not missed: `am`, `defaults`, `elsewhere`, `mian`; mend it first",
     ]
 
 

@@ -38,7 +38,8 @@ def load_cases(directory: Path) -> tuple[RuleSet, list[Case]]:
     """
     rules = load_rules(directory)
     read_file = partial(rules_dir.read_beside, directory)
-    return rules, read_cases(rules_dir.read_tests(directory), rules, SENDERS, read_file)
+    files, unread = rules_dir.read_tests(directory)
+    return rules, read_cases(files, rules, SENDERS, read_file, unread)
 
 
 def tests_schema() -> Mapping[str, Any]:
@@ -67,5 +68,4 @@ def places_in(directory: Path) -> Places:
     Raises:
         ConfigError: It cannot be read.
     """
-    files, _ = rules_dir.read(directory)
-    return Places(files, str(directory / rules_dir.TEMPLATES))
+    return Places(rules_dir.read(directory).files, str(directory / rules_dir.TEMPLATES))

@@ -15,7 +15,7 @@ from worker.core.documents import Path
 from worker.core.spec.file import PLANS, RuleSpec
 from worker.core.spec.scalars import shown
 from worker.core.spec.sources import AuthSpec
-from worker.core.spelling import listed, suggest
+from worker.core.spelling import did_you_mean, listed, suggest
 from worker.core.templates import BUILT_IN_WORDS
 from worker.core.written import Entry, Report
 
@@ -123,7 +123,7 @@ class Checker:
 
     def rule(self) -> None:
         """Check every name that a rule uses."""
-        self._each(("source",), self.known.sources, "unknown source")
+        self._named(("source",), self.known.sources, "source")
         self._match(("match",), names_in(find(self.entry.data, "source")))
         self._words()
         self.window(("maintenance",))
@@ -136,7 +136,7 @@ class Checker:
         """Check every name that a maintenance window uses."""
         self._components((*loc, "components"), self._pages((*loc, "page")))
         condition = (*loc, "overrun", "while")
-        self._each((*condition, "source"), self.known.sources, "unknown source")
+        self._named((*condition, "source"), self.known.sources, "source")
         self._match((*condition, "match"), names_in(find(self.entry.data, *condition, "source")))
 
     def _wrong(self, loc: Path, message: str) -> None:
@@ -158,9 +158,18 @@ class Checker:
             if name not in known:
                 self._wrong_name(loc, name, f"{wrong} {shown(name)}{suggest(name, known, noun)}")
 
+    def _named(self, loc: Path, known: Collection[str], what: str) -> None:
+        """Check names of entries of the set, some of which may stand in a file that could not be read."""
+        for name in names_in(find(self.entry.data, *loc)):
+            if name not in known and not self.report.elsewhere(name):
+                self._wrong_name(loc, name, f"unknown {what} {shown(name)}{self._hint(name, known)}")
+
+    def _hint(self, name: str, known: Collection[str]) -> str:
+        return suggest(name, known, "there is") if self.report.whole else did_you_mean(name, known)
+
     def _pages(self, loc: Path) -> list[str]:
         """Give those of the pages that are known."""
-        self._each(loc, self.known.pages, "unknown page")
+        self._named(loc, self.known.pages, "page")
         names = names_in(find(self.entry.data, *loc))
         for name in {name for name in names if names.count(name) > 1}:
             self._wrong(loc, f"page {shown(name)} is named twice")
@@ -180,10 +189,18 @@ class Checker:
         kinds = [self.known.kinds[kind].event_kinds for kind in known if kind in self.known.kinds]
         every: frozenset[str] = frozenset().union(*kinds)
         for form in ((), ("in",), ("not",)):
-            if kinds and all(kinds) and not isinstance(find(self.entry.data, *loc, "kind", *form), dict):
+            wanted = find(self.entry.data, *loc, "kind", *form)
+            others = not isinstance(wanted, dict) and not every.issuperset(names_in(wanted))
+            if others and kinds and all(kinds) and self._all_known(sources):
                 self._each((*loc, "kind", *form), every, "no source here makes events of kind", "they make")
             if not isinstance(find(self.entry.data, *loc, "source", *form), dict):
-                self._each((*loc, "source", *form), self.known.sources, "unknown source")
+                self._named((*loc, "source", *form), self.known.sources, "source")
+
+    def _all_known(self, sources: Sequence[str]) -> bool:
+        """Say whether *sources*, or without any all that there are, could be read."""
+        if not sources:
+            return not self.report.elsewhere("sources")
+        return all(name in self.known.sources for name in sources)
 
     def _words(self) -> None:
         groups = names_in(find(self.entry.data, "group_by"))
@@ -208,7 +225,9 @@ class Checker:
         if name not in self.known.rules and name in self.known.renamed:
             return f"rule `{name}` is now called `{self.known.renamed[name]}`"
         if name not in self.known.rules:
-            return f"unknown rule {shown(name)}{suggest(name, self.known.rules, 'there is')}"
+            if self.report.elsewhere(name):
+                return ""
+            return f"unknown rule {shown(name)}{self._hint(name, self.known.rules)}"
         return "" if self.known.rules[name] else f"rule `{name}` opens no incidents, so there is nothing to yield to"
 
     def _ends(self) -> None:

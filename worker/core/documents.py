@@ -50,6 +50,7 @@ class Document:
         values: Where each value stands.
         keys: Where the key of each value in a map stands.
         written: For the values that are no text: the text as it was written.
+        problems: What is wrong with its form, though all of it could be read.
     """
 
     file: str
@@ -58,6 +59,7 @@ class Document:
     keys: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
     written: Mapping[Path, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def at(self, path: Path) -> Any:
         """Give the value at *path*, which must be there."""
@@ -103,8 +105,11 @@ def parse(file: str, text: str) -> Document:
         file: As the person knows it; used in problems only.
         text: Its content.
 
+    Returns:
+        The content, also where something of its form is wrong: then ``problems`` says what.
+
     Raises:
-        ConfigError: With every problem that could be found before YAML gave up.
+        ConfigError: It cannot be read as a whole; with every problem that could be found before YAML gave up.
     """
     text = text.removeprefix("\N{BYTE ORDER MARK}")
     problems = list(_unwelcome(file, text))
@@ -112,9 +117,11 @@ def parse(file: str, text: str) -> Document:
         raise ConfigError(problems)
     reader = _Reader(file, text)
     data = reader.read()
-    if reader.problems:
+    if reader.lost:
         raise ConfigError(reader.problems)
-    return Document(file, data, reader.values, reader.keys, reader.written, reader.lines)
+    return Document(
+        file, data, reader.values, reader.keys, reader.written, reader.lines, problems=tuple(reader.problems)
+    )
 
 
 _HIDDEN = re.compile(
@@ -171,12 +178,13 @@ class _GiveUpError(Exception):
 
 
 class _Reader:
-    """Walks the parser's events once and builds the data, the places and the problems."""
+    """Walks the parser's events once and builds the data, the places and the problems; ``lost``: do not use the data."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.lines = tuple(text.splitlines())
         self.problems: list[Problem] = []
+        self.lost = False
         self.values: dict[Path, Spot] = {}
         self.keys: dict[Path, tuple[int, int]] = {}
         self.written: dict[Path, str] = {}
@@ -193,10 +201,10 @@ class _Reader:
         try:
             return self._documents()
         except _GiveUpError:
-            return None
+            pass
         except yaml.MarkedYAMLError as error:
             self.problems.append(explain(self.file, self.lines, error))
-            return None
+        raise ConfigError(self.problems)
 
     def _documents(self) -> Any:
         data = None
@@ -214,6 +222,11 @@ class _Reader:
 
     def _fault(self, event: Any, message: str) -> None:
         self.problems.append(Problem(self.file, event.start_mark.line + 1, event.start_mark.column + 1, message))
+
+    def _lose(self, event: Any, message: str) -> None:
+        """Tell a fault that leaves open what the file means."""
+        self._fault(event, message)
+        self.lost = True
 
     def _node(self, event: Any, path: Path) -> Any:
         self._nodes += 1
@@ -266,11 +279,11 @@ class _Reader:
             inner = (*path, name)
             twice = self.keys.get(inner)
             if twice:
-                self._fault(key, f"the key `{name}` stands here twice, first in line {twice[0]}; keep one of them")
+                self._lose(key, f"the key `{name}` stands here twice, first in line {twice[0]}; keep one of them")
             self.keys[inner] = (key.start_mark.line + 1, key.start_mark.column + 1)
             entries[name] = self._node(self._next(), inner)
             if entries[name] is None:
-                self._check_space(key)
+                self._check_space(key, entries, path)
         return entries
 
     def _key(self, event: Any, around: Any) -> str:
@@ -281,15 +294,21 @@ class _Reader:
         if event.anchor is not None or event.tag is not None:
             self._fault(event, "a key must be plain text, without `&` or `!` before it")
         if event.value == "<<" and not event.style:
-            self._fault(event, "the merge key `<<` is not allowed; write the keys out, or use `defaults`")
+            self._lose(event, "the merge key `<<` is not allowed; write the keys out, or use `defaults`")
         if found := _HIDDEN.search(event.value):
             self._fault(event, _hidden_words(found[0]))
         self._nodes += 1
         return str(event.value)
 
-    def _check_space(self, key: Any) -> None:
+    def _check_space(self, key: Any, entries: dict[str, Any], path: Path) -> None:
         if not key.style and (slip := MISSING_SPACE.match(key.value)):
             self._fault(key, f"a space is missing after the colon of `{slip['key']}:`")
+            # What follows the colon may be a secret: only the key is kept, as one whose value is told to be wrong.
+            del entries[key.value]
+            self.written.pop((*path, key.value), None)
+            if slip["key"] not in entries:
+                entries[slip["key"]] = None
+                self.keys[*path, slip["key"]] = self.keys[*path, key.value]
 
     def _source(self, event: Any) -> str:
         line: str = self.lines[event.start_mark.line]

@@ -79,7 +79,9 @@ def _document(name: str, text: str, report: Report) -> Document | None:
         document = parse(name, text)
     except ConfigError as error:
         report.problems.update(error.problems)
+        report.unread(name, text)
         return None
+    report.problems.update(document.problems)
     for path in document.written:
         if path and document.at(path) is None:
             label = f"`{path[-1]}`" if isinstance(path[-1], str) else "this item"
@@ -101,7 +103,7 @@ class _FileReader:
             return
         if not isinstance(data, dict):
             hint = "; put `rules:` above the list" if isinstance(data, list) else ""
-            self._wrong((), f"a rule file must be a map with keys such as `rules`{hint}")
+            self._lost((), f"a rule file must be a map with keys such as `rules`{hint}")
             return
         for section, value in data.items():
             if value is not None:
@@ -117,6 +119,12 @@ class _FileReader:
         else:
             hint = suggest(section, RulesFile.model_fields, "allowed")
             self._wrong_key((section,), f"unknown key {shown(section)} at the top of a file{hint}")
+            self.report.unread(self.document.file, f"{section} {value!r}")
+
+    def _lost(self, path: Path, message: str) -> None:
+        """Tell that a value has the wrong form, so that nobody knows the names in it."""
+        self._wrong(path, message)
+        self.report.unread(self.document.file, repr(self.document.at(path)))
 
     def _wrong(self, path: Path, message: str) -> None:
         self.report.wrong((self.document.file, *self.document.value_at(path)), message)
@@ -126,7 +134,7 @@ class _FileReader:
 
     def _map(self, section: str, data: Any, entries: dict[str, Entry]) -> None:
         if not isinstance(data, dict):
-            self._wrong((section,), f"`{section}` must be a map of names")
+            self._lost((section,), f"`{section}` must be a map of names")
             return
         for name in data:
             entry = self._entry(f"{_MAPS[section]} {shown(name)}", (section, name))
@@ -138,7 +146,7 @@ class _FileReader:
 
     def _list(self, section: str, data: Any, entries: list[Entry]) -> None:
         if not isinstance(data, list):
-            self._wrong((section,), f"`{section}` must be a list; begin each item with `- `")
+            self._lost((section,), f"`{section}` must be a list; begin each item with `- `")
             return
         for index, item in enumerate(data):
             name = item.get("id") if isinstance(item, dict) else None

@@ -45,7 +45,7 @@ from worker.core.spec.pages import NoticeSpec, PageSpec
 from worker.core.spec.scalars import parse_secret
 from worker.core.spec.sources import AuthSpec, SourceSpec
 from worker.core.wording import Model, validated
-from worker.core.written import Entry, Place, Report
+from worker.core.written import Entry, Place, Report, Unread
 from worker.errors import ConfigError
 
 __all__ = ["SourceFacts", "compile_entry", "compile_spec", "load"]
@@ -58,6 +58,7 @@ def load(
     source_kinds: Mapping[str, SourceFacts],
     provider_names: Collection[str],
     templates_dir: str = "templates",
+    unread: Sequence[Unread] = (),
 ) -> RuleSet:
     """
     Read a whole set.
@@ -68,17 +69,21 @@ def load(
         source_kinds: Every kind of source that there is.
         provider_names: Every provider that there is.
         templates_dir: The templates folder as the person knows it.
+        unread: Files of the set that could not be read: their problems are told with the others.
 
     Raises:
         ConfigError: With every problem, in order of file, line and column.
     """
     report = Report()
+    for file in unread:
+        report.problems.add(file.problem)
+        report.unread(file.problem.file, file.text)
     gathered = gather(files, templates_dir, report)
     known = _known(gathered, source_kinds, provider_names)
     loader = _Loader(known, templates, report)
     rule_set = loader.load(gathered)
     if report.problems:
-        raise ConfigError(sorted(report.problems))
+        raise ConfigError(report.all_problems())
     return rule_set
 
 
@@ -230,6 +235,8 @@ def _auth(source: SourceSpec, entry: Entry) -> AuthConfig:
         return AuthConfig(scheme=source.auth)
     scheme = next(iter(source.auth.model_fields_set))
     options = getattr(source.auth, scheme)
+    if options is None:  # it has no value, which is told elsewhere
+        return AuthConfig(scheme=scheme)
     if isinstance(options, tuple):
         return AuthConfig(scheme=scheme, secrets=_secrets(options, entry, ("auth", scheme)))
     key, texts = next((key, value) for key, value in options if key in _SECRET_OPTIONS)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from worker.core.documents import Path
 from worker.core.salvaging import salvaged
 from worker.core.slips import MISSING_SPACE
+from worker.core.spec.file import DefaultsSpec
 from worker.core.spec.scalars import shown, what
 from worker.core.spelling import did_you_mean, suggest
 from worker.core.written import Entry, Place, Report
@@ -39,9 +40,18 @@ def validated(model: type[Model], entry: Entry, report: Report, context: Mapping
     except ValidationError as error:
         for each in error.errors(include_url=False):
             fault = _Fault(model, entry, each["type"], each["loc"], each["input"], each["msg"], each.get("ctx", {}))
-            if each["type"] == "missing" or each["input"] is not None:  # what has no value was told when it was read
-                report.wrong(*_BY_TYPE.get(each["type"], _must)(fault))
+            if _follows(each["type"], fault, report):
+                continue
+            report.wrong(*_BY_TYPE.get(each["type"], _must)(fault))
         return salvaged(model, entry.data, error, context)
+
+
+def _follows(kind: str, fault: _Fault, report: Report) -> bool:
+    """Say whether a fault only follows from another one that is told."""
+    if kind != "missing":
+        return fault.input is None  # what has no value was told when it was read
+    may_have_default = fault.loc[0] in DefaultsSpec.model_fields and fault.entry.defaults is None
+    return may_have_default and report.elsewhere("defaults")
 
 
 @dataclass(frozen=True, slots=True)

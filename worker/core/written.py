@@ -7,11 +7,14 @@ template file; and the collecting of problems and warnings. This file may not kn
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from worker.core.documents import Document, Path
+from worker.core.spelling import listed
 from worker.errors import Problem
 
 Place = tuple[str, int, int]
@@ -84,12 +87,51 @@ def _follow(document: Document, path: Path, loc: Path) -> Path:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A file that could not be read: why, and as much of its text as is known; None: nothing."""
+
+    problem: Problem
+    text: str | None
+
+
 @dataclass(slots=True)
 class Report:
-    """Everything that is wrong, and everything that is odd."""
+    """
+    Everything that is wrong, and everything that is odd.
+
+    What only follows from a file that could not be read is not told: a name that stands nowhere else may stand there.
+    """
 
     problems: set[Problem] = field(default_factory=set)
     warnings: set[Problem] = field(default_factory=set)
+    _unread: list[tuple[str, str | None]] = field(default_factory=list)
+    _elsewhere: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def unread(self, file: str, text: str | None) -> None:
+        """Note that something in *file* could not be read, and as much of its text as is known; None: nothing."""
+        self._unread.append((file, text))
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything could be read."""
+        return not self._unread
+
+    def elsewhere(self, name: str) -> bool:
+        """Say whether *name*, which is missed, may stand in a file that could not be read."""
+        word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+        file = next((file for file, text in self._unread if text is None or word.search(text)), None)
+        if file is not None:
+            self._elsewhere[file].add(name)
+        return file is not None
+
+    def all_problems(self) -> list[Problem]:
+        """Give every problem in order, and of each file that could not be read what was taken to stand in it."""
+        taken = (
+            Problem(file, 1, 1, f"names that may stand in this file were not missed: {listed(names)}; mend it first")
+            for file, names in self._elsewhere.items()
+        )
+        return sorted([*self.problems, *taken])
 
     def wrong(self, place: Place, message: str) -> None:
         """Note a problem: the set cannot be used."""

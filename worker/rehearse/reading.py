@@ -18,7 +18,7 @@ from worker.core.ruleset import RuleSet
 from worker.core.spec.scalars import Strict, format_duration, shown
 from worker.core.spelling import suggest
 from worker.core.wording import validated
-from worker.core.written import Entry, Report
+from worker.core.written import Entry, Report, Unread
 from worker.errors import ConfigError
 from worker.ports import Sender
 from worker.rehearse.spec import INLINE, CaseSpec, DeedSpec, ExpectSpec, SendSpec, Shell, StepSpec
@@ -87,7 +87,13 @@ class Case:
         return self.ends - self.spec.start
 
 
-def read_cases(files: Mapping[str, str], rules: RuleSet, senders: Senders, read_file: ReadFile) -> list[Case]:
+def read_cases(
+    files: Mapping[str, str],
+    rules: RuleSet,
+    senders: Senders,
+    read_file: ReadFile,
+    unread: Sequence[Unread] = (),
+) -> list[Case]:
     """
     Read all files of rule tests.
 
@@ -95,11 +101,12 @@ def read_cases(files: Mapping[str, str], rules: RuleSet, senders: Senders, read_
         files: Name as the person knows it, to content.
         rules: What the tests are about.
         senders: For the inline forms.
+        unread: Files that could not be read: their problems are told with the others.
 
     Raises:
         ConfigError: With every problem, in order of file, line and column.
     """
-    report = Report()
+    report = Report(problems={file.problem for file in unread})
     cases = [case for name in sorted(files) for case in _file(name, files[name], rules, senders, read_file, report)]
     if report.problems:
         raise ConfigError(sorted(report.problems))
@@ -114,6 +121,7 @@ def _file(
     except ConfigError as wrong:
         report.problems.update(wrong.problems)
         return
+    report.problems.update(document.problems)
     if document.data is None:
         report.wrong((name, 1, 1), "there is nothing in this file; write `tests:`, a list of tests")
         return

@@ -123,6 +123,10 @@ def count(desk: Desk) -> int:
 def test_rules_without_tests_and_wrong_tests_are_wrong_calls(desk: Desk, rules: Path) -> None:
     (rules / "tests/checkout.yaml").write_text("tests:\n  - {name: x, steps: [{at: 0m}], expct: []}\n")
     assert "unknown key `expct` in test `x`; did you mean `expect`?" in refused(desk("test", rules))
+    (rules / "tests/latin.yaml").write_bytes(b"# caf\xe9")
+    said = refused(desk("test", rules))
+    assert "unknown key `expct`" in said
+    assert "latin.yaml:1:6: this is not UTF-8; save the file as UTF-8" in said
     shutil.rmtree(rules / "tests")
     assert "there are no rule tests here" in refused(desk("test", rules))
 

@@ -13,9 +13,12 @@ from worker.errors import ConfigError, Problem
 
 
 def fault(text: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        parse("f.yaml", text)
-    return str(caught.value)
+    try:
+        problems = parse("f.yaml", text).problems
+    except ConfigError as wrong:
+        problems = wrong.problems
+    assert problems
+    return str(ConfigError(problems))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,27 @@ def test_what_is_not_allowed_is_told_with_its_place(text: str, message: str) -> 
 
 
 def test_all_faults_of_a_file_are_told_up_to_the_one_that_does_not_parse() -> None:
-    assert fault("a: &x 1\nb: !t 2\nc: [").count("f.yaml:") == 3
+    assert fault("a: &x 1\nb: !t 2\nc: 1\nc: 2\nd: [").count("f.yaml:") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a: !!str x\nb: 2", {"a": "x", "b": 2}),
+        ("a: &x [1]\nb: *x", {"a": [1], "b": None}),
+        ("a:\n  b:secret\nc: 1", {"a": "b:secret", "c": 1}),
+        ("a: {b:secret, c: 1}", {"a": {"b": None, "c": 1}}),
+        ("%YAML 1.1\n---\na: 1", {"a": 1}),
+    ],
+)
+def test_what_is_wrong_in_one_place_hides_nothing_of_the_rest(text: str, data: object) -> None:
+    assert parse("f", text).data == data
+
+
+@pytest.mark.parametrize("text", ["a: {b: 1}\na: {c: 2}", "a: 1\n<<: {b: 2}", "a: [1", "a: \u202e1"])
+def test_a_file_that_may_mean_several_things_means_nothing(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse("f", text)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +180,7 @@ def test_a_file_beyond_the_budget_is_refused() -> None:
 def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     problems: tuple[Problem, ...] = ()
     try:
-        parse("f.yaml", text)
+        problems = parse("f.yaml", text).problems
     except ConfigError as error:
         problems = error.problems
     assert all(problem.line >= 1 and problem.message for problem in problems)

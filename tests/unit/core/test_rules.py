@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -92,6 +93,17 @@ def test_a_wrong_file_is_told_exactly(path: Path) -> None:
     own = f"{path.name}:"
     assert [(kind, line.removeprefix(own) if line.startswith(own) else f"@{line}") for kind, line in told] == expected
     assert expected
+
+
+def test_a_value_left_out_anywhere_breaks_nothing() -> None:
+    files = {path.name: path.read_text() for path in (CORPUS / "good").glob("*.yaml")}
+    lines = [(name, number, line) for name, text in files.items() for number, line in enumerate(text.splitlines())]
+    for name, number, line in lines:
+        for changed in {re.sub(r": .*$", ":", line), re.sub(r"\{(\w+): [^,{}\[\]]*", r"{\1:", line)} - {line}:
+            text = files[name].splitlines()
+            text[number] = changed
+            with contextlib.suppress(ConfigError):
+                load(files | {name: "\n".join(text)}, TEMPLATES, source_kinds=KINDS, provider_names=["pagehost"])
 
 
 def test_there_are_enough_wrong_files() -> None:
