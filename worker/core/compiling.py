@@ -224,7 +224,9 @@ def compile_canary(canary: CanarySpec, compiler: Compiler, loc: Path) -> Canary:
 def _matcher(name: str, value: MatchSpec, compiler: Compiler, loc: Path) -> Matcher:
     if value.exists is not None:
         return Matcher(field=name, op=MatchOp.EXISTS if value.exists else MatchOp.ABSENT)
-    key = next(key for key in _OPS if getattr(value, key) is not None)
+    key = next((key for key in _OPS if getattr(value, key) is not None), None)
+    if key is None:  # it has no value, which is told elsewhere
+        return Matcher(field=name, op=MatchOp.ABSENT)
     operand = getattr(value, key)
     if isinstance(operand, tuple):
         return Matcher(field=name, op=_OPS[key], values=operand)

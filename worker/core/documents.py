@@ -178,7 +178,7 @@ class _GiveUpError(Exception):
 
 
 class _Reader:
-    """Walks the parser's events once and builds the data, the places and the problems; ``lost``: do not use the data."""
+    """Walks the parser's events once and builds data, places and problems; ``lost``: the data may mean other things."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
