@@ -344,7 +344,11 @@ class Draft(Working[Episode]):
             self.see(Observed(shown=None))
             return
         ahead = self.catch_up(seen)
-        self.set(unheard=ahead, accepted=episode.accepted | {post.id for post in shown.updates}, known_name=shown.name)
+        self.set(
+            unheard=ahead or episode.unheard,
+            accepted=episode.accepted | {post.id for post in shown.updates},
+            known_name=shown.name,
+        )
         if episode.known is None or episode.guest:
             return
         over = shown.status == IncidentStatus.RESOLVED

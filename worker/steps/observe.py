@@ -121,7 +121,7 @@ class Observe:
         if any(looked < moment <= now for moment in self._moments.get(page, ())):
             return True
         soon = told != self._heeded[page] or page in self._unmatched
-        return now >= looked + (HEARD_OF if soon else self._every)
+        return now >= looked + (min(HEARD_OF, self._every) if soon else self._every)
 
     # -- a ledger that may be older than the page
 

@@ -93,11 +93,15 @@ def test_an_update_of_the_lost_time_is_not_posted_again(make: Make, copies: type
     assert again.page.said("inc-1")[2:] == ["It is over."]
 
 
-def test_what_the_page_says_stands_until_something_is_heard_of_it(make: Make, copies: type[Lost]) -> None:
+@pytest.mark.parametrize("matches", [1, 2], ids=["matched once", "matched again, as another incident was not readable"])
+def test_what_the_page_says_stands_until_something_is_heard_of_it(make: Make, copies: type[Lost], matches: int) -> None:
     rig = opened(make)
     lost = copies(rig)
     rig.fires("b").passes("10m")
     again = lost.put_back()
+    for _ in range(matches - 1):
+        hold_back(again.ledger, again.committer, ["main"], again.clock, asked=True)
+        again.passes("10s").looks()
     again.passes("1h").looks()
     assert again.page.said("inc-1")[2:] == [], "what was heard in the lost time is not known"
     again.fires("a", severity="warning").passes("10m")
