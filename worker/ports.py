@@ -163,6 +163,16 @@ class Provider(Protocol):
         """
         ...
 
+    def summary(self, directory: Directory) -> Mapping[str, Any] | None:
+        """
+        Give what the page's owner lets anybody show elsewhere, in the form of ``core.summary``; None where the service
+        has no word for that.
+
+        Raises:
+            ProviderUnavailable: It could not be read, or the owner does not want it.
+        """
+        ...
+
     def request(self, action: Action, directory: Directory) -> Request:
         """
         Build the exact bytes of a write. Pure.

@@ -32,6 +32,8 @@ class Settings:
         poll: Seconds between looks at the ledger when nothing rings.
         reload: Seconds between looks at the rules directory; 0: only when asked.
         watch: Seconds between looks at what each page shows of ours.
+        widget_ttl: Seconds for which the widget of a page is fresh: so often at most the page is asked for it.
+        widget_stale: Seconds after which an old one is not shown any more while the page does not answer.
         retention_days: How long webhooks are kept as they came, and what was heard in them.
         history_days: How long episodes, windows and their history are kept after they ended, and notices.
         log_format: "console" or "json".
@@ -50,6 +52,8 @@ class Settings:
     poll: float = 2.0
     reload: float = 2.0
     watch: float = 60.0
+    widget_ttl: float = 30.0
+    widget_stale: float = 3600.0
     retention_days: int = 30
     history_days: int = 400
     log_format: str = "console"
@@ -80,6 +84,8 @@ _RANGES = {
     "poll": (0.01, 60.0),
     "reload": (0.0, 3600.0),
     "watch": (0.1, 3600.0),
+    "widget_ttl": (1.0, 3600.0),
+    "widget_stale": (1.0, 86_400.0),
     "retention_days": (7, 3650),
     "history_days": (30, 36_500),
 }

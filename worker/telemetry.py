@@ -34,6 +34,8 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "braked": ("Posts that a brake kept waiting, or made silent.", ("page",)),
     "reloads": ("Times that the rules were read again.", ("outcome",)),
     "page_reads_failed": ("Reads of a page that failed.", ("page",)),
+    "widget_requests": ("Questions for the widget of a page.", ("page", "outcome")),
+    "widget_fetches": ("Questions to a page for its widget, so that it can be shown.", ("page", "outcome")),
 }
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "step_duration": ("How long one round of a step took.", ("step",)),

@@ -1,5 +1,5 @@
 """
-``make bench``: durable intake, latency to the page, matching and memory, each as a ratio or against its ceiling.
+``make bench``: durable intake, the widget, latency to the page, matching and memory, as ratios or against ceilings.
 
 Every ratio compares figures of one round, minutes apart at most, on one machine; medians and the spread over rounds
 are printed. On a noisy machine nothing under 1.5 times is a difference.
@@ -166,15 +166,18 @@ def wait_for(url: str) -> None:
 SERIAL = 0
 
 
-def load(url: str, template: str, connections: int, seconds: float) -> dict[str, float]:
-    """Post from a process of its own."""
+def load(
+    url: str, template: str, connections: int, seconds: float, method: str = "POST", path: str = ""
+) -> dict[str, float]:
+    """Ask from a process of its own."""
     global SERIAL
     SERIAL += 10_000_000
     parts = urlsplit(url)
     job = {
         "host": parts.hostname,
         "port": parts.port,
-        "path": parts.path,
+        "method": method,
+        "path": path or parts.path,
         "headers": {"Authorization": f"Bearer {TOKEN}"},
         "template": template,
         "marker": MARKER,
@@ -301,6 +304,42 @@ def latency(rounds: int, seconds: float) -> dict[str, Any]:
     return {"p50_ms": p50s, "p99_ms": p99s}
 
 
+def widget(rounds: int, seconds: float) -> dict[str, Any]:
+    """The widget from memory against a route that does nothing; how often the page is asked for it; and its death."""
+    cells: dict[int, Cell] = {}
+    told = {"ttls": [], "asked": [], "stale": []}
+    for n in range(rounds):
+        with scratch_dir() as scratch, page() as at, worker(scratch, at, "widget") as (_, url):
+            wait_for(f"{url}/widget/main")
+            began, before = time.perf_counter(), json.load(urllib.request.urlopen(f"{at}/asked"))["asked"]
+            for connections in (1, 16, 64):
+                cell = cells.setdefault(connections, Cell())
+                cell.noop.append(load(f"{url}/noop", "", connections, seconds, "GET")["rate"])
+                ours = load(url, "", connections, seconds, "GET", "/widget/main?component=Checkout%20API")
+                if ours["failed"]:
+                    CONSOLE.print(f"  {ours['failed']} were not answered", style="red")
+                cell.ours.append(ours["rate"])
+                cell.p99.append(ours["p99_ms"])
+            told["ttls"].append(seconds * 3)
+            told["asked"].append(json.load(urllib.request.urlopen(f"{at}/die"))["asked"] - before)
+            dead = load(url, "", 16, 3, "GET", "/widget/main")
+            answer = urllib.request.urlopen(f"{url}/widget/main")
+            told["stale"].append(answer.headers["cache-status"])
+            if dead["failed"] or "page-does-not-answer" not in answer.headers["cache-status"]:
+                CONSOLE.print(f"  {dead['failed']} failed once the page was dead", style="red")
+            told["died_s"] = [*told.get("died_s", []), time.perf_counter() - began]
+        CONSOLE.print(f"  widget round {n + 1}/{rounds}", style="dim")
+    table = Table("connections", "answered/s", "p99 ms", "÷ no-op route")
+    for connections, cell in cells.items():
+        rate, p99 = statistics.median(cell.ours), statistics.median(cell.p99)
+        table.add_row(str(connections), f"{rate:,.0f}", f"{p99:.1f}", cell.ratio(cell.noop))
+    CONSOLE.print(table)
+    asked = ", ".join(f"{asked} in {ttls:.0f}" for asked, ttls in zip(told["asked"], told["ttls"], strict=True))
+    CONSOLE.print(f"questions to the page in so many seconds under load, each fresh for 1 s: {asked}")
+    CONSOLE.print(f"with the page dead: {told['stale'][-1]}")
+    return {**{f"c={c}": vars(cell) for c, cell in cells.items()}, **told}
+
+
 def matching() -> dict[str, Any]:
     """Cost of finding the rules for an event, by number of rules."""
     from worker.bootstrap import source_facts
@@ -373,13 +412,14 @@ def resident(pid: int) -> float:
 def main() -> None:
     """Run the measurements that were asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=["intake", "latency", "matching", "memory"], action="append")
+    parser.add_argument("--only", choices=["intake", "widget", "latency", "matching", "memory"], action="append")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one load")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     parts = {
         "intake": lambda: intake(asked.rounds, asked.seconds),
+        "widget": lambda: widget(asked.rounds, asked.seconds),
         "latency": lambda: latency(asked.rounds, asked.seconds * 4),
         "matching": matching,
         "memory": memory,

@@ -28,7 +28,7 @@ class Bodies:
         parts = self.template.split(self.marker)
         while True:
             self.serial += 1
-            yield b"%016x".__mod__(self.serial).join(parts)
+            yield b"%016x".__mod__(self.serial).join(parts) if len(parts) > 1 else self.template
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One kept-alive connection that posts as fast as it is answered."""
+    """One kept-alive connection that asks as fast as it is answered."""
 
     def __init__(self, head: bytes, bodies: Iterator[bytes], tally: Tally, until: float) -> None:
         self.head, self.bodies, self.tally, self.until = head, bodies, tally, until
@@ -58,7 +58,8 @@ class Client(asyncio.Protocol):
             self.transport.close()
             return
         body = next(self.bodies)
-        self.transport.write(self.head + b"%d\r\n\r\n" % len(body) + body)  # type: ignore[attr-defined]
+        length = b"content-length: %d\r\n" % len(body) if body else b""
+        self.transport.write(self.head + length + b"\r\n" + body)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -83,11 +84,11 @@ class Client(asyncio.Protocol):
 
 
 async def run(job: dict[str, object]) -> dict[str, object]:
-    """Post with so many connections for so many seconds."""
+    """Ask with so many connections for so many seconds."""
     host, port = str(job["host"]), int(str(job["port"]))
-    lines = [f"POST {job['path']} HTTP/1.1", f"Host: {host}:{port}", "Content-Type: application/json"]
+    lines = [f"{job['method']} {job['path']} HTTP/1.1", f"Host: {host}:{port}", "Content-Type: application/json"]
     lines += [f"{name}: {value}" for name, value in dict(job["headers"]).items()]  # type: ignore[call-overload]
-    head = ("\r\n".join(lines) + "\r\nContent-Length: ").encode()
+    head = ("\r\n".join(lines) + "\r\n").encode()
     bodies = iter(Bodies(str(job["template"]).encode(), str(job["marker"]).encode(), int(str(job["serial"]))))
     tally = Tally()
     loop = asyncio.get_running_loop()

@@ -1,7 +1,8 @@
 """
 A page that answers at once: the few operations that opening an incident needs, canned, with the time of each write.
 
-Run as its own process: prints its port; ``GET /seen`` answers the names that were opened and when.
+Run as its own process: prints its port; ``GET /seen`` answers the names that were opened and when,
+``GET /asked`` how often its widget was asked for, and ``GET /die`` makes its widget fail from then on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,23 @@ from typing import Any
 
 import uvloop
 
+INCIDENT = {
+    "id": "i1",
+    "name": "Checkout is slow",
+    "url": "http://127.0.0.1/incidents/i1",
+    "status": "investigating",
+    "last_update_at": "2026-11-23T10:00:00Z",
+    "last_update_message": "We are looking into it.",
+    "current_worst_impact": "degraded_performance",
+    "affected_components": [{"id": "c0", "name": "Checkout API", "current_status": "degraded_performance"}],
+}
+SUMMARY = {
+    "page_title": "Acme Status",
+    "page_url": "http://127.0.0.1/",
+    "ongoing_incidents": [INCIDENT],
+    "in_progress_maintenances": [],
+    "scheduled_maintenances": [],
+}
 PAGE = {"id": "page", "name": "Acme Status", "public_url": "http://127.0.0.1/"}
 NAMES = ["Checkout API", "Public API", "Dashboard", "Europe / API", "Europe / Storage"]
 
@@ -42,6 +60,8 @@ class Page(asyncio.Protocol):
 
     seen: dict[str, float] = {}
     count = 0
+    asked = 0
+    dead = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -75,6 +95,12 @@ class Page(asyncio.Protocol):
         path = target.split("?")[0]
         if path == "/seen":
             return 200, Page.seen
+        if path in ("/asked", "/die"):
+            Page.dead = Page.dead or path == "/die"
+            return 200, {"asked": Page.asked}
+        if path == "/api/v1/summary":
+            Page.asked += 1
+            return (503, {}) if Page.dead else (200, SUMMARY)
         if path == "/v2/status_pages":
             return 200, {"status_pages": [PAGE], "pagination_meta": {"page_size": 25}}
         if path.startswith("/v2/status_pages/"):
@@ -110,7 +136,9 @@ class Page(asyncio.Protocol):
 async def main() -> None:
     """Serve until killed."""
     server = await asyncio.get_running_loop().create_server(Page, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    port = server.sockets[0].getsockname()[1]
+    PAGE["public_url"] = f"http://127.0.0.1:{port}/"
+    print(port, flush=True)
     await server.serve_forever()
 
 

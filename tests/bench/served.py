@@ -14,6 +14,8 @@ from worker.bootstrap.worker import Worker
 from worker.settings import Settings
 from worker.telemetry import set_up_logs
 
+WIDGET_TTL_S = 1.0
+
 
 async def noop(scope: Scope, receive: Receive, send: Send) -> None:
     """Read the body and answer what an accepted inbound is answered."""
@@ -36,6 +38,7 @@ class Noop:
 if __name__ == "__main__":
     rules, ledger = sys.argv[1:3]
     set_up_logs("console", "error")
-    worker = Worker(Settings(rules=Path(rules), ledger=ledger, port=0, backlog=10_000_000), environ=os.environ)
-    worker.app.rest.router.routes.append(Route("/noop", Noop(), methods=["POST"]))
+    settings = Settings(rules=Path(rules), ledger=ledger, port=0, backlog=10_000_000, widget_ttl=WIDGET_TTL_S)
+    worker = Worker(settings, environ=os.environ)
+    worker.app.rest.router.routes.append(Route("/noop", Noop(), methods=["GET", "POST"]))
     serve(worker, lambda url: print(url, flush=True))

@@ -38,6 +38,7 @@ from worker.sources import SENDERS, SOURCES
 from worker.web.app import make_app
 from worker.web.guard import Access
 from worker.web.hooks import PREFIX as HOOKS
+from worker.web.widget import PREFIX as WIDGET
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -278,9 +279,10 @@ async def no_hooks(scope: Scope, receive: Receive, send: Send) -> None:
 def test_every_route_and_every_answer_of_the_hooks_is_explained() -> None:
     parts: Any = {"alive": dict, "ready": dict, "exposition": bytes, "calendar": bytes, "run": None, "reload": None}
     parts["access"] = Access()
-    app = make_app(no_hooks, **parts)  # type: ignore[arg-type]
+    app = make_app(no_hooks, no_hooks, **parts)  # type: ignore[arg-type]
     text = (DOCS / "reference/http.md").read_text()
     routes = {route.path for route in app.rest.routes if hasattr(route, "path")} | {HOOKS + "{source}"}
+    routes |= {f"{WIDGET}{{page}}{rest}" for rest in ("", "/banner.js", "/demo")}
     told = set(re.findall(r"^\| \[?`(/[^`]*)`", text.partition("\n## ")[0], re.MULTILINE))
     assert told == routes
     assert {"/hooks/{source}", "/metrics"} <= routes

@@ -128,6 +128,9 @@ class FakePage:
         self._read()
         return self._shown().get(remote_id)
 
+    def summary(self, directory: Directory) -> None:
+        """It has no word for that."""
+
     def request(self, action: Action, directory: Directory) -> Request:
         unknown = action.content.components.keys() - directory.components.keys()
         if unknown:

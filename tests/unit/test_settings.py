@@ -55,6 +55,8 @@ VALUES: dict[str, tuple[str, object]] = {
     "poll": ("0.5", 0.5),
     "reload": ("7.5", 7.5),
     "watch": ("5", 5.0),
+    "widget_ttl": ("5", 5.0),
+    "widget_stale": ("60", 60.0),
     "retention_days": ("60", 60),
     "history_days": ("90", 90),
     "log_format": ("json", "json"),

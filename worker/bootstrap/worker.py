@@ -21,6 +21,7 @@ from worker.bootstrap.doubt import MARK_EVERY_S, hold_back
 from worker.bootstrap.evenness import Evenness
 from worker.bootstrap.in_force import InForce, in_force
 from worker.bootstrap.reload import Reloader
+from worker.bootstrap.widgets import Widgets
 from worker.core.model import PAUSE, UNMATCHED, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
 from worker.core.ruleset import RuleSet
 from worker.core.window_drafts import called
@@ -40,6 +41,7 @@ from worker.web.app import make_app
 from worker.web.calendar import feed
 from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
+from worker.web.widget import Widget
 
 LOG = structlog.get_logger("worker")
 _LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.ERROR: logging.ERROR}
@@ -186,8 +188,17 @@ class Worker:
         self._hooks = HookEndpoint(
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
         )
+        widgets = Widgets(lambda: self._force, ledger, clock)
         self.app = make_app(
             self._hooks,
+            Widget(
+                widgets.pages,
+                widgets.summary,
+                ttl=self.settings.widget_ttl,
+                stale=self.settings.widget_stale,
+                monotonic=time.monotonic,
+                meter=meter,
+            ),
             alive=self.alive,
             ready=self.ready,
             exposition=meter.exposition,

@@ -70,6 +70,14 @@ class PublishMode(StrEnum):
     SHADOW = "shadow"
 
 
+class WidgetMode(StrEnum):
+    """What a page's widget shows."""
+
+    PAGE = "page"  # what the page itself lets anybody show, where its service has a word for that; else as LEDGER
+    LEDGER = "ledger"  # what we have published there
+    OFF = "off"
+
+
 class Phase(StrEnum):
     """Where an episode stands."""
 

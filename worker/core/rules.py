@@ -223,6 +223,7 @@ def _page_config(name: str, entry: Entry, page: PageSpec) -> PageConfig:
         settle=page.settle,
         limits=Limits(incidents=page.limits.incidents, updates=page.limits.updates, mails=page.limits.mails),
         place=entry.place,
+        widget=page.widget,
     )
 
 

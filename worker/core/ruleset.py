@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from worker.core.model import ComponentStatus, Event, IncidentStatus, Post, PublishMode
+from worker.core.model import ComponentStatus, Event, IncidentStatus, Post, PublishMode, WidgetMode
 
 
 class Program(Protocol):
@@ -99,6 +99,7 @@ class PageConfig:
         page: Its name or id at the provider.
         settle: How long a request that timed out may still be applied.
         adoption: Which windows that people made on the page are moved along; None: none.
+        widget: What anybody may read of it from the worker.
     """
 
     name: str
@@ -112,6 +113,7 @@ class PageConfig:
     limits: Limits = field(default_factory=Limits)
     place: str = ""
     adoption: Adoption | None = None
+    widget: WidgetMode = WidgetMode.PAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

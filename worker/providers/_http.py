@@ -145,12 +145,13 @@ class Http:
 
     Args:
         base_url: ``https://host[:port][/prefix]``; ``http`` for rehearsals.
-        api_key: Sent as bearer token, shown nowhere.
+        api_key: Sent as bearer token, shown nowhere; None: what anybody may read is read.
         clock: Only for when the page wants to be asked again.
         told: Reads from the body of a 429 what the vendor says there about that: seconds, a date, anything.
         pace: Limits requests; by default the one that everybody with this key shares.
         write_deadline: Seconds from the call until a write is given up, whatever the page does.
         read_deadline: The same for a read.
+        read_cap: Bytes; what is larger is not read to its end.
         monotonic: Seconds that never run back.
 
     Raises:
@@ -160,22 +161,23 @@ class Http:
     def __init__(
         self,
         base_url: str,
-        api_key: str,
+        api_key: str | None,
         *,
         clock: Clock,
         told: Callable[[bytes], object] = lambda body: None,
         pace: _pace.Pace | None = None,
         write_deadline: float = WRITE_DEADLINE,
         read_deadline: float = READ_DEADLINE,
+        read_cap: int = READ_CAP,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.host = _host(base_url)
         self._base = base_url.rstrip("/")
-        self._key = _checked_key(api_key)
+        self._key = None if api_key is None else _checked_key(api_key)
         self._clock = clock
         self._told = told
         self._pace = pace or _pace.shared(hashlib.sha256(f"{self._base} {api_key}".encode()).hexdigest())
-        self._limits = {True: (write_deadline, WRITE_CAP), False: (read_deadline, READ_CAP)}
+        self._limits = {True: (write_deadline, WRITE_CAP), False: (read_deadline, read_cap)}
         self._monotonic = monotonic
         self._client = httpx.Client(
             transport=_FreshConnections(),
@@ -185,9 +187,9 @@ class Http:
             headers={
                 "accept": "application/json",
                 "accept-encoding": "identity",
-                "authorization": f"Bearer {api_key}",
                 "connection": "close",
                 "user-agent": "statusbridge",
+                **({"authorization": f"Bearer {api_key}"} if api_key is not None else {}),
             },
         )
 
@@ -244,8 +246,8 @@ class Http:
             self._pace.hold((retry_at - now if retry_at else HOLD).total_seconds())
         return Answer(
             status=response.status_code,
-            headers={name: value.replace(self._key, HIDDEN) for name, value in response.headers.items()},
-            body=content.replace(self._key.encode(), HIDDEN.encode()),
+            headers={name: self._without_key(value) for name, value in response.headers.items()},
+            body=content if self._key is None else content.replace(self._key.encode(), HIDDEN.encode()),
             complete=complete,
             retry_at=retry_at,
         )
@@ -253,7 +255,10 @@ class Http:
     def _tell(self, fault: Exception, call: _Call) -> str:
         what = "no whole answer" if call.began else "could not be reached"
         text = f"{self.host}: {what}: {str(fault) or type(fault).__name__}"
-        return plain(text.replace(self._key, HIDDEN), 300)
+        return plain(self._without_key(text), 300)
+
+    def _without_key(self, text: str) -> str:
+        return text if self._key is None else text.replace(self._key, HIDDEN)
 
 
 def _body(response: httpx.Response, cap: int) -> tuple[bytes, bool]:

@@ -86,6 +86,9 @@ class RehearsalPage:
         self._look()
         return self._objects.get(remote_id)
 
+    def summary(self, directory: Directory) -> None:
+        """See ``ports.Provider``."""
+
     def request(self, action: Action, directory: Directory) -> Request:  # noqa: ARG002
         """See ``ports.Provider``."""
         return Request(method="SAY", target=action.kind.value, body=b"")

@@ -1,5 +1,5 @@
 """
-The HTTP surface: hooks as a plain endpoint, everything else as one FastAPI app.
+The HTTP surface: hooks and widgets as plain endpoints, everything else as one FastAPI app.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from worker.web.api import PREFIX as API
 from worker.web.api import Run, add_commands
@@ -19,6 +19,7 @@ from worker.web.calendar import PATH as CALENDAR
 from worker.web.guard import Access, Guard
 from worker.web.hooks import PREFIX, HookEndpoint
 from worker.web.problems import tell_problems
+from worker.web.widget import PREFIX as WIDGET
 
 Reload = Callable[[], Any]
 Health = Callable[[], Mapping[str, str]]
@@ -27,6 +28,7 @@ Health = Callable[[], Mapping[str, str]]
 
 def make_app(
     hooks: HookEndpoint,
+    widget: ASGIApp,
     *,
     alive: Health,
     ready: Health,
@@ -73,23 +75,27 @@ def make_app(
     add_commands(app, run)
     tell_problems(app)
     app.add_middleware(Guard, access=access)
-    return Door(hooks, app)
+    return Door(hooks, widget, app)
 
 
 class Door:
     """
-    Hooks go their own way, everything else through FastAPI: its layers cost an inbound a quarter of its time
-    (``make bench``), and give it nothing.
+    Hooks and widgets go their own way, everything else through FastAPI: its layers cost an inbound a quarter of its
+    time (``make bench``), and give it nothing.
     """
 
-    def __init__(self, hooks: HookEndpoint, rest: FastAPI) -> None:
-        self._hooks = hooks
+    def __init__(self, hooks: HookEndpoint, widget: ASGIApp, rest: FastAPI) -> None:
+        self._plain: tuple[tuple[str, ASGIApp], ...] = ((PREFIX, hooks), (WIDGET, widget))
         self.rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        hook = scope["type"] == "http" and scope["path"].startswith(PREFIX)
-        await (self._hooks if hook else self.rest)(scope, receive, send)
+        if scope["type"] == "http":
+            for prefix, endpoint in self._plain:
+                if scope["path"].startswith(prefix):
+                    await endpoint(scope, receive, send)
+                    return
+        await self.rest(scope, receive, send)
 
 
 def _verdict(wrong: Mapping[str, str]) -> Response:

@@ -29,6 +29,7 @@ from worker.web.calendar import feed
 from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
 from worker.web.server import Server
+from worker.web.widget import Widget
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 TOKEN = "canary-of-the-sender-77aa"
@@ -36,6 +37,13 @@ ADMIN = "canary-of-the-admin-88bb"
 RUN = "canary-of-the-run-file-99cc"
 CALENDAR = "canary-of-the-calendar-11dd"
 LIMIT = 2000
+SUMMARY: Mapping[str, Any] = {
+    "page_title": "Acme",
+    "page_url": "https://status.example.com",
+    "ongoing_incidents": [],
+    "in_progress_maintenances": [],
+    "scheduled_maintenances": [],
+}
 Made = TypeVar("Made")
 
 
@@ -72,6 +80,8 @@ class Site:
         admin: The admin token; "": none.
         run: Does what a person asks.
         reload: Reads the rules again.
+        summary: Asks a page what it lets anybody show.
+        elapsed: Seconds on the clock of the widget.
     """
 
     inbox: Inbox = field(default_factory=MemoryLedger)
@@ -81,6 +91,8 @@ class Site:
     wrong: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     windows: list[tuple[Window, str]] = field(default_factory=list)
+    summary: Callable[[str], Any] = lambda page: SUMMARY
+    elapsed: float = 0.0
     rings: int = 0
 
     def __post_init__(self) -> None:
@@ -91,8 +103,17 @@ class Site:
         }
         intake = Intake(self.inbox, lambda: self.endpoints, self.meter)
         self.hooks = HookEndpoint(intake, max_body=LIMIT, clock=lambda: NOW, meter=self.meter, ring=self.ring)
+        self.widget = Widget(
+            lambda: {"main"},
+            lambda page: self.summary(page),
+            ttl=30.0,
+            stale=600.0,
+            monotonic=lambda: self.elapsed,
+            meter=self.meter,
+        )
         self.app = make_app(
             self.hooks,
+            self.widget,
             alive=lambda: self.wrong,
             ready=lambda: self.missing,
             exposition=self.meter.exposition,

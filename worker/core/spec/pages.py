@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from worker.core.model import PublishMode
+from worker.core.model import PublishMode, WidgetMode
 from worker.core.spec.matches import MatchValue
 from worker.core.spec.scalars import (
     ComponentName,
@@ -130,6 +130,11 @@ class PageSpec(Strict):
     limits: LimitsSpec = Field(default_factory=LimitsSpec, description="Brakes. Default: as listed there.")
     adopt_maintenance: AdoptSpec | None = Field(
         default=None, description="Also advance the maintenance windows that people made on the page. Default: no."
+    )
+    widget: WidgetMode = Field(
+        default=WidgetMode.PAGE,
+        description="What anybody may read at `/widget/<page>`: `page` what the page itself lets others show, where "
+        "its provider has a word for that, `ledger` what the worker has published there, `off` nothing. Default: page.",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from worker.core.model import Action, ActionKind, Directory, Outcome, RemoteIncident, Request
@@ -23,6 +23,7 @@ from worker.providers._outcomes import Exchange, Unanswered, classify
 from worker.providers.incident_io import reading
 from worker.providers.incident_io.echo import Echo, echo_of
 from worker.providers.incident_io.payloads import request_of, usable_id
+from worker.providers.incident_io.summary import WidgetApi
 from worker.providers.incident_io.vocabulary import FORMS, INCIDENT, MAX_UPDATES, SCOPE, WINDOW, Thing
 
 BASE_URL = "https://api.incident.io"
@@ -69,6 +70,7 @@ class IncidentIo:
         self._config = config
         self._clock = clock
         self._page_size = PAGE_SIZE
+        self._widget = WidgetApi(clock, rehearsal=(config.base_url or BASE_URL).startswith("http:"))
         self.notes: tuple[str, ...] = ()
         try:
             self._http = http(config.base_url or BASE_URL, api_key, clock=clock, told=reading.told_wait)
@@ -145,6 +147,10 @@ class IncidentIo:
         """
         query = {"status_page_id": directory.page_id, "start_at": _utc(since)}
         return self._list(INCIDENT.path, f"{INCIDENT.noun}s", query, lambda data: reading.incident(data, INCIDENT))
+
+    def summary(self, directory: Directory) -> Mapping[str, Any]:
+        """Ask the page's Widget API; see ``ports.Provider``."""
+        return self._widget.summary(directory.public_url)
 
     def show(self, remote_id: str, kind: ActionKind) -> RemoteIncident | None:
         """Show an incident or a window; see ``ports.Provider``."""
