@@ -8,7 +8,7 @@ Late is therefore a time like any other: what was passed over while nobody was t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from worker.core.matching import fits
 from worker.core.membership import Heard, joined
 from worker.core.model import (
     ActionKind,
+    ActionState,
     ComponentStatus,
     Content,
     Origin,
@@ -307,6 +308,7 @@ def _reminders(draft: WindowDraft) -> list[Said]:
 
 def _start(draft: WindowDraft) -> None:
     window, plan = draft.window, draft.context.plan
+    _take_back(draft, (Post.REMIND,), "it has begun")
     if window.missed_start or plan is None:
         return
     if window.known is None:
@@ -350,8 +352,17 @@ def _complete(draft: WindowDraft) -> None:
         for action in window.actions:
             draft.cancel(action, "over before it was published")
         draft.to(WindowPhase.SKIPPED)
-    elif plan is None or plan.driver is Driver.WORKER:
+        return
+    _take_back(draft, (Post.REMIND, Post.RESCHEDULE, Post.EXTEND), "it is over")
+    if plan is None or plan.driver is Driver.WORKER:
         _end(draft, Post.COMPLETE, _last_word(plan, window) if plan else None, ENDED)
+
+
+def _take_back(draft: WindowDraft, posts: Sequence[Post], why: str) -> None:
+    """What waited for the page, and speaks of what is past by now, is not said any more."""
+    for action in draft.window.actions:
+        if action.post in posts and action.state is ActionState.QUEUED:
+            draft.cancel(action, why)
 
 
 def _last_word(plan: WindowPlan, window: Window) -> Said:

@@ -44,6 +44,16 @@ def test_the_page_that_drives_itself_is_left_alone() -> None:
     assert clock.window.phase is WindowPhase.COMPLETE
 
 
+@pytest.mark.parametrize("back", [timedelta(minutes=5), timedelta(minutes=65)])
+def test_a_reminder_that_waited_for_the_page_is_not_said_once_the_page_has_begun(back: timedelta) -> None:
+    clock = Clock(plan_of(driver="provider")).until(START - timedelta(minutes=61))
+    clock.answer = lambda action: Result.NOT_SENT
+    clock.until(START + back)
+    clock.answer = lambda action: Result.DONE
+    clock.until(END + timedelta(hours=2))
+    assert clock.said == ALL[:2]
+
+
 def test_the_key_of_a_window_is_the_same_after_the_loss_of_the_ledger() -> None:
     first, second = (Clock(now=at).until(END).posts[0][1].key for at in (START - timedelta(days=8), START))
     assert first == second != ""
