@@ -43,12 +43,15 @@ def reach(limits: Limits) -> timedelta:
     return max(window for _, window in (limits.incidents, limits.updates, limits.mails))
 
 
-def braked(action: Action, posted: Sequence[Posted], limits: Limits, now: datetime) -> Brake | None:
+def braked(
+    action: Action, posted: Sequence[Posted], limits: Limits, now: datetime, *, may_wait: bool = True
+) -> Brake | None:
     """
     Say whether an action must wait, or be silent; None: it may go out as it is.
 
     Args:
         posted: What its page has, as far back as ``reach``, or may have.
+        may_wait: Whether it may be kept back; else it can only be silent.
     """
     if action.kind.of_window or action.post is Post.RESOLVE or action.approved_by:
         return None
@@ -57,7 +60,7 @@ def braked(action: Action, posted: Sequence[Posted], limits: Limits, now: dateti
         opened = (each.at for each in others if each.action.kind is ActionKind.OPEN_INCIDENT)
         if _free_at(opened, limits.incidents, now):
             return Brake(why=f"more than {_said(limits.incidents)} new incidents")
-    if action.kind is ActionKind.UPDATE_INCIDENT:
+    if action.kind is ActionKind.UPDATE_INCIDENT and may_wait:
         updates = (each.at for each in others if each.action.aggregate == action.aggregate and _updates(each.action))
         if until := _free_at(updates, limits.updates, now):
             return Brake(why=f"more than {_said(limits.updates)} updates of one incident", until=until)

@@ -188,9 +188,10 @@ class Deliver:
         if page is None:
             return None
         subject = self._subject(action)
-        if any(each.post is Post.RESOLVE for each in (subject.actions if subject else ())):
-            return None  # it stands before a resolve, which nothing may keep waiting
-        brake = braked(action, self._outbox.posted(action.page, now - reach(page.limits), now), page.limits, now)
+        # Nothing may keep a resolve waiting, and so nothing that stands before one.
+        before_the_end = any(each.post is Post.RESOLVE for each in (subject.actions if subject else ()))
+        posted = self._outbox.posted(action.page, now - reach(page.limits), now)
+        brake = braked(action, posted, page.limits, now, may_wait=not before_the_end)
         if brake is None:
             return None
         outcome = self._look.outcome(action, Result.BRAKED, brake.why)

@@ -60,6 +60,7 @@ sources:
       key: w.key
       status: w.status
       severity: "w.?severity.orValue('critical')"
+      category: "w.?category.orValue('')"
       title: "w.?title.orValue('')"
       message: "w.?message.orValue('')"
       labels:

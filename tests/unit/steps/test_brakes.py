@@ -14,6 +14,21 @@ LIMITS = "limits: {incidents: 10000 per 10m, updates: 10000 per 1h, mails: 10000
 EACH = rule(more="group_by: [region]\n", min_gap="0s", quiet="0s", notify="[open, worsen, resolve]")
 
 
+RELAY = """  - id: people
+    source: words
+    vars: {message: event.message}
+    relay:
+      page: main
+      title: Trouble
+      components: {checkout: partial_outage}
+      resolve_on: [closed]
+      status: {Investigating: investigating}
+      text: "{{ message }}"
+      resolve: It is over.
+      notify: [open, relay, resolve]
+"""
+
+
 def braked(rig: Rig, rules: str = EACH, limits: str = "limits: {}") -> Rig:
     rig.use(rules, HEAD.replace(LIMITS, limits))
     return rig
@@ -106,22 +121,31 @@ def test_posts_beyond_the_limit_of_mails_are_silent_and_the_end_is_not(make: Mak
 
 
 def test_relayed_texts_keep_their_order_behind_a_brake(make: Make) -> None:
-    relay = """  - id: people
-    source: words
-    vars: {message: event.message}
-    relay:
-      page: main
-      title: Trouble
-      components: {checkout: partial_outage}
-      resolve_on: [closed]
-      status: {Investigating: investigating}
-      text: "{{ message }}"
-      resolve: It is over.
-"""
-    rig = braked(make(), relay, "limits: {updates: 2 per 1h}")
+    rig = braked(make(), RELAY, "limits: {updates: 2 per 1h}")
     for n in range(5):
         rig.words({"key": "k", "status": "firing", "message": f"word {n}"}).settles().passes("1m")
     assert len(rig.page.sent) == 3
     rig.passes("3h")
     texts = [sent.action.content.message for sent in rig.page.sent]
     assert texts == [f"word {n}" for n in range(5)]
+
+
+def test_words_that_an_end_must_not_wait_for_still_mail_nobody_beyond_the_limit(make: Make) -> None:
+    rig = braked(make(), RELAY, "limits: {mails: 2 per 1h}").words(
+        {"key": "k", "status": "firing", "message": "word 0"}
+    )
+    rig.settles()
+    rig.page.down = True
+    for n in range(1, 4):
+        rig.words({"key": "k", "status": "firing", "message": f"word {n}"}).settles()
+    rig.words({"key": "k", "status": "resolved", "category": "closed"}).settles()
+    rig.page.down = False
+    rig.passes("5m")
+    texts = [(sent.action.content.message, sent.action.content.notify) for sent in rig.page.sent]
+    assert texts == [
+        ("word 0", True),
+        ("word 1", True),
+        ("word 2", False),
+        ("word 3", False),
+        ("It is over.", True),
+    ]
