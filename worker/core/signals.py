@@ -44,32 +44,43 @@ def settle(signal: Signal | None, event: Event, received_at: datetime, seq: int)
     """
     if event.status is Status.INFO:
         return signal, Change.REMARK
-    stamp = _stamp(signal, event, received_at)
     if signal is None:
-        return _merged(None, event, stamp, received_at, seq), Change.NEWS
+        return _merged(None, event, _stamp(None, event, received_at), received_at, seq), Change.NEWS
     stamped = event.occurred_at is not None
-    change = _by_stamp(signal, event, stamp) if stamped else _by_receipt(signal, event, seq)
+    told, known = _places(signal, event, received_at)
+    change = _by_stamp(signal, event, told < known) if stamped else _by_receipt(signal, event, seq)
     if change is not Change.NEWS:
         return signal, change
-    if stamped and not _supersedes(signal, event, stamp):
-        return signal, Change.NEWS
-    return _merged(signal, event, stamp, received_at, seq), Change.NEWS
+    if stamped and (told, *_tie(event)) <= (known, *_tie(signal.event)):
+        return signal, Change.NEWS  # of two with one stamp always the same wins, in any order of arrival
+    return _merged(signal, event, _stamp(signal, event, received_at), received_at, seq), Change.NEWS
+
+
+def _places(signal: Signal, event: Event, received_at: datetime) -> tuple[datetime, datetime]:
+    """
+    Give two times that set a statement before or after what is known.
+
+    Two stamps of a sender are in order even where it is our clock that is wrong. Only between one that our clock cannot
+    believe and one that it can, the receipt of the former counts.
+    """
+    latest = received_at + CLOCK_SKEW
+    told, known = event.occurred_at or received_at, signal.event.occurred_at
+    if known is None or told <= latest < known:
+        return min(told, received_at), signal.stamp
+    return told, known
 
 
 def _stamp(signal: Signal | None, event: Event, received_at: datetime) -> datetime:
     told = event.occurred_at
-    if told is None:
-        return received_at
-    if told <= received_at + CLOCK_SKEW:
+    if told is not None and told <= received_at + CLOCK_SKEW:
         return told
-    if signal is not None and signal.event.occurred_at is not None and told > signal.event.occurred_at:
-        # The sender goes on from what it told before, so it may be our clock that was set back: news stay news.
-        return max(received_at, signal.stamp + _NEXT)
-    return received_at
+    if told is None or signal is None:
+        return received_at
+    return max(received_at, signal.stamp + _NEXT)
 
 
-def _by_stamp(signal: Signal, event: Event, stamp: datetime) -> Change:
-    if stamp < signal.stamp:
+def _by_stamp(signal: Signal, event: Event, before: bool) -> Change:
+    if before:
         return Change.STALE
     return Change.REPEAT if event == signal.event else Change.NEWS
 
@@ -83,11 +94,6 @@ def _by_receipt(signal: Signal, event: Event, seq: int) -> Change:
     if event.status is Status.RESOLVED and started and known and started < known:
         return Change.STALE
     return Change.NEWS
-
-
-def _supersedes(signal: Signal, event: Event, stamp: datetime) -> bool:
-    """Whether *event* wins over what is known; of two with one stamp always the same wins, in any order of arrival."""
-    return (stamp, *_tie(event)) > (signal.stamp, *_tie(signal.event))
 
 
 def _tie(event: Event) -> tuple[bool, str]:

@@ -100,6 +100,25 @@ def test_a_clock_that_is_set_back_does_not_make_stamped_news_stale() -> None:
     assert change is Change.STALE
 
 
+def test_what_was_told_while_our_clock_was_behind_keeps_its_order_once_it_is_right() -> None:
+    signal, _ = settle(None, event(stamp=0), NOW, 1)
+    for minute, status in ((10, "firing"), (11, "resolved")):
+        signal, change = settle(signal, event(status, stamp=minute), NOW - timedelta(minutes=50), 2)
+        assert change is Change.NEWS
+    signal, change = settle(signal, event(stamp=10), NOW + timedelta(minutes=12), 3)
+    assert change is Change.STALE
+    assert signal is not None
+    assert not signal.firing
+
+
+def test_statements_that_overtake_each_other_while_our_clock_is_behind_are_ordered_by_their_stamps() -> None:
+    signal, _ = settle(None, event("resolved", stamp=61), NOW, 1)
+    signal, change = settle(signal, event(stamp=60), NOW + timedelta(minutes=1), 2)
+    assert change is Change.STALE
+    assert signal is not None
+    assert not signal.firing
+
+
 def test_a_stamp_of_the_future_does_not_block_what_follows() -> None:
     signal, _ = settle(None, event(stamp=60 * 24), NOW, 1)
     later = event("resolved", stamp=10)
