@@ -274,6 +274,7 @@ class Commit:
 
     Args:
         actions: Every action that is new or changed; those of an episode's ``actions`` that did not change need not.
+        lease: From *now* on, how long others leave alone what is being sent; None: as long as it was claimed for.
         wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on; a rule id
             of "" is any.
         flags: Set, or taken away.
@@ -288,6 +289,7 @@ class Commit:
     episodes: Sequence[Episode] = ()
     windows: Sequence[Window] = ()
     actions: Sequence[Action] = ()
+    lease: timedelta | None = None
     attempts: Sequence[Attempt] = ()
     decisions: Sequence[Decision] = ()
     notices: Sequence[Notice] = ()

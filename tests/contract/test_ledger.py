@@ -745,6 +745,15 @@ class TestOutbox:
         commit(ledger, actions=[replace(claimed, state=ActionState.UNKNOWN, sends=1)])
         assert self.claim(ledger, NOW + SECOND) == "a/1"
 
+    def test_what_is_sent_late_stays_with_its_holder_from_then_on(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a")])
+        claimed = ledger.claim(NOW, LEASE, ["page"])
+        assert claimed is not None
+        sending = replace(claimed, state=ActionState.SENDING, sends=1)
+        commit(ledger, now=NOW + 2 * LEASE, actions=[sending], lease=LEASE)
+        assert self.claim(ledger, NOW + 3 * LEASE - SECOND) is None
+        assert self.claim(ledger, NOW + 3 * LEASE) == "a/1"
+
     def test_a_worker_that_died_while_sending_leaves_the_action_to_others(self, ledger: AnyLedger) -> None:
         commit(ledger, actions=[action("a")])
         claimed = ledger.claim(NOW, LEASE, ["page"])

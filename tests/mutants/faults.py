@@ -82,8 +82,7 @@ FAULTS = (
     Fault(
         "nothing is written down before it is sent",
         "steps/deliver.py",
-        "        self._committer.commit(Commit(now=now, actions=[sending], attempts=[attempt], "
-        "**_kept(_with(subject, sending))))\n",
+        "        self._committer.commit(Commit(now=now, actions=[sending], lease=LEASE, attempts=[attempt], **kept))\n",
         "",
         f"{DELIVER}::test_the_exact_bytes_are_on_disk_before_the_first_one_leaves",
     ),

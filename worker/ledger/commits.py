@@ -120,7 +120,7 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     _versioned(connection, WINDOW, map(window_values, commit.windows))
     _members(connection, [*commit.episodes, *commit.windows], known)
     _versioned(connection, SWEEP, map(sweep_values, commit.sweeps))
-    run_many(connection, _ACTIONS, (action_values(action, now) for action in commit.actions))
+    run_many(connection, _ACTIONS, (action_values(action, now, commit.lease) for action in commit.actions))
     run_many(connection, _ATTEMPTS, map(attempt_values, commit.attempts))
     run_many(connection, _REVISIONS, _revisions(commit))
     run_many(connection, insert(EVENT), _history(connection, commit.heard, now))
@@ -235,7 +235,9 @@ _ACTIONS = upsert(
     "update_id",
     "body",
     said_at=lambda new: func.coalesce(ACTION.c.said_at, new.said_at),
-    lease_until=lambda new: case((new.state == ActionState.SENDING.value, ACTION.c.lease_until), else_=None),
+    lease_until=lambda new: case(
+        (new.state == ActionState.SENDING.value, func.coalesce(new.lease_until, ACTION.c.lease_until)), else_=None
+    ),
 )
 _ATTEMPTS = upsert(ATTEMPT, "sent", "sha256", "body")
 _REVISIONS = insert_new(REVISION, ["rule_hash"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import Row
@@ -216,8 +216,8 @@ def sweep_of(row: AnyRow) -> Sweep:
     return SWEEPS.read(row.body, version=row.version)
 
 
-def action_values(action: Action, now: datetime) -> Values:
-    """*now*: the commit; the page has since then what is done in it."""
+def action_values(action: Action, now: datetime, lease: timedelta | None = None) -> Values:
+    """*now*: the commit; the page has since then what is done in it. *lease*: see ``ports.Commit``."""
     return {
         "id": action.id,
         "aggregate": action.aggregate,
@@ -230,7 +230,7 @@ def action_values(action: Action, now: datetime) -> Values:
         "urgency": 0 if action.kind in _URGENT else 2 if action.looks_again else 1,
         "created_at": action.created_at,
         "not_before": action.not_before,
-        "lease_until": None,
+        "lease_until": now + lease if lease and action.state is ActionState.SENDING else None,
         "remote_id": action.remote_id,
         "update_id": action.update_id,
         "said_at": now if action.state is ActionState.DONE else None,

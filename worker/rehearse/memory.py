@@ -133,7 +133,7 @@ class MemoryLedger(Questions):
         for sweep in commit.sweeps:
             self._sweeps[sweep.page] = replace(sweep, version=sweep.version + 1)
         for action in commit.actions:
-            self._put(action, commit.now)
+            self._put(action, commit)
         for attempt in commit.attempts:
             self._attempts.setdefault(attempt.action_id, {})[attempt.number] = attempt
         for heard in commit.heard:

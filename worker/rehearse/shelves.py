@@ -28,10 +28,7 @@ from worker.core.model import (
     Window,
 )
 from worker.errors import LedgerUnavailable
-from worker.ports import (
-    Decision,
-    Heard,
-)
+from worker.ports import Commit, Decision, Heard
 
 
 @dataclass(slots=True)
@@ -107,12 +104,14 @@ class Shelves:
         if window.line and window.number >= self._newest_in.get(window.line, window).number:
             self._newest_in[window.line] = window
 
-    def _put(self, action: Action, now: datetime) -> None:
+    def _put(self, action: Action, commit: Commit) -> None:
         self._index(action)
         if action.state is not ActionState.SENDING:
             self._leases.pop(action.id, None)
+        elif commit.lease is not None:
+            self._leases[action.id] = commit.now + commit.lease
         if action.state is ActionState.DONE:
-            self._said.setdefault(action.id, now)
+            self._said.setdefault(action.id, commit.now)
 
     def _index(self, action: Action) -> None:
         self._actions[action.id] = action

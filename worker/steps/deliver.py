@@ -232,7 +232,8 @@ class Deliver:
             baseline=baseline,
         )
         self._checkpoint("before_intent")
-        self._committer.commit(Commit(now=now, actions=[sending], attempts=[attempt], **_kept(_with(subject, sending))))
+        kept = _kept(_with(subject, sending))
+        self._committer.commit(Commit(now=now, actions=[sending], lease=LEASE, attempts=[attempt], **kept))
         self._checkpoint("after_intent")
         outcome = self._sent(sending, channel, request)
         self._checkpoint("after_send")

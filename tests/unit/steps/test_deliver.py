@@ -595,6 +595,24 @@ def test_words_that_a_newer_decision_replaced_at_the_last_moment_never_leave(mak
     assert dict(rig.page.sent[0].action.content.components) == {"checkout": "full_outage"}
 
 
+def test_a_worker_that_stood_still_before_it_began_is_not_disturbed_while_it_sends(make: Make) -> None:
+    rig = make()
+    rig.alerts(alert("a")).reacts()
+    others: list[bool] = []
+
+    def stall(point: str) -> None:
+        if point == "claimed":
+            rig.now += LEASE
+        if point == "after_intent" and not others:
+            others.append(True)
+            others.append(rig.deliver_step.run_once())
+
+    rig.checkpoint = stall
+    rig.deliver_step.run_once()
+    assert others == [True, False]
+    assert len(rig.page.sent) == 1
+
+
 @pytest.mark.parametrize("where", ["claimed", "before_intent"])
 def test_a_write_that_another_worker_began_meanwhile_is_neither_begun_again_nor_taken_from_it(
     make: Make, where: str
