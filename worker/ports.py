@@ -56,14 +56,14 @@ class Source(Protocol):
 
     Attributes:
         kind: The word used in ``sources: {x: {kind: …}}``.
-        schemes: Authentication schemes that it can be configured with.
+        schemes: Authentication schemes that it can be configured with, and what it knows of their options itself.
         event_kinds: Every ``Event.kind`` that it may make.
     """
 
     @property
     def kind(self) -> str: ...
     @property
-    def schemes(self) -> frozenset[str]: ...
+    def schemes(self) -> Mapping[str, Mapping[str, str]]: ...
     @property
     def event_kinds(self) -> frozenset[str]: ...
 

@@ -19,6 +19,7 @@ import typer
 import yaml
 from starlette.types import Receive, Scope, Send
 
+from tests.docs import matrix
 from worker import telemetry
 from worker.bootstrap import load_rules, rule_book
 from worker.bootstrap.rehearsal import play_case
@@ -133,7 +134,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_index_has_every_page_and_the_readme_has_the_index() -> None:
     index = DOCS / "index.md"
-    listed = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
+    hubs = (index, matrix.PAGE)
+    listed = {(hub.parent / link.partition("#")[0]).resolve() for hub in hubs for link in links(hub)}
     assert not [named(page) for page in PAGES if page not in {*listed, index, ROOT / "README.md"}]
     assert any(link.startswith("docs/index.md") for link in links(ROOT / "README.md"))
 
@@ -367,11 +369,15 @@ def test_the_alert_of_the_tutorial_is_one_that_its_rule_matches(tmp_path: Path) 
 # -- what is named is there
 
 
-def test_the_readme_is_short_and_names_every_source_and_provider() -> None:
+def test_the_matrix_of_sources_is_up_to_date() -> None:
+    """`python -m tests.docs.matrix` writes it."""
+    assert matrix.PAGE.read_text() == matrix.matrix()
+
+
+def test_the_readme_is_short_and_leads_to_every_source_and_provider() -> None:
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) < 120
-    for name in SOURCES:
-        assert f"[`{name}`](docs/reference/sources/{name}.md)" in text
+    assert "(docs/reference/sources/matrix.md)" in text
     for name in PROVIDERS:
         assert f"[`{name}`](docs/reference/providers/{name}.md)" in text
 

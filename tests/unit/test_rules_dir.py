@@ -13,18 +13,16 @@ import pytest
 
 from worker.core.matching import RuleIndex
 from worker.core.model import Event, Inbound
-from worker.core.rules import SourceFacts
 from worker.core.ruleset import IncidentPlan, RuleSet, SecretRef
 from worker.errors import ConfigError
 from worker.rules_dir import MAX_FILES, git_commit, load_directory, read, resolve_secret, secret_refs
 from worker.sources import SOURCES
 
 ROOT = Path(__file__).parents[2]
-FACTS = {kind: SourceFacts(source.schemes, source.event_kinds) for kind, source in SOURCES.items()}
 
 
 def examples() -> RuleSet:
-    return load_directory(ROOT / "rules", FACTS, ["incident_io"])
+    return load_directory(ROOT / "rules", SOURCES, ["incident_io"])
 
 
 def write(directory: Path, **files: str) -> Path:
@@ -131,7 +129,7 @@ rules:
 
 def refused(directory: Path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load_directory(directory, FACTS, ["incident_io"])
+        load_directory(directory, SOURCES, ["incident_io"])
     return [str(problem).removeprefix(f"{directory}/") for problem in caught.value.problems]
 
 

@@ -67,13 +67,19 @@ def init(
 
 
 def _check(directory: Path, sources: Iterable[str], provider: str) -> None:
-    from worker.core.spelling import suggest
+    from worker.core.spelling import listed, suggest
     from worker.providers import PROVIDERS
     from worker.sources import SOURCES
 
+    begun = [kind for kind in SOURCES if STARTER.joinpath(kind).is_dir()]
     for kind in sources:
         if kind not in SOURCES:
             raise ConfigError(f"--source: there is no kind `{kind[:60]}`{suggest(kind, SOURCES, 'kinds')}")
+        if kind not in begun:
+            raise ConfigError(
+                f"--source: rules to begin with are written for {listed(begun)} only; begin with one of them, and take "
+                f"the block in docs/reference/sources/{kind}.md"
+            )
     if provider not in PROVIDERS:
         raise ConfigError(f"--provider: there is no `{provider[:60]}`{suggest(provider, PROVIDERS, 'there is')}")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):

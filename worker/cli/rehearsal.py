@@ -136,8 +136,10 @@ class Sender:
         self._send(client, self.others[source], json.dumps({"change": change}).encode())
 
     def _send(self, client: httpx.Client, endpoint: Endpoint, body: bytes) -> None:
-        path, headers = signed(endpoint, body, self.clock())
-        client.post(f"{self.url}{path}", content=body, headers=headers).raise_for_status()
+        now, headers = self.clock(), {"content-type": "application/json"}
+        inbound = Inbound(source=endpoint.config.name, body=body, headers=headers, received_at=now)
+        path, proven = signed(endpoint, inbound)
+        client.post(f"{self.url}{path}", content=body, headers=proven).raise_for_status()
 
     def sample(self) -> list[Event]:
         """Give what the worker will read out of the notifications that matter."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from worker.core.documents import Path
 from worker.core.spec.file import PLANS, RuleSpec
@@ -21,22 +21,25 @@ from worker.core.written import Entry, Report
 
 MAPPED_KIND = "json"
 """The kind of source that reads events by a mapping in the rules directory."""
+_NEEDED = {"hmac": "header", "header": "name"}
+"""Scheme to the option that must be written unless the kind of source knows it."""
 SCHEMES = (*AuthSpec.model_fields, "none")
 """Every way to prove a request authentic that the file format knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
+class SourceFacts(Protocol):
     """
     What is known of a kind of source.
 
-    Args:
-        schemes: Authentication schemes that it can be configured with.
+    Attributes:
+        schemes: Authentication schemes that it can be configured with, and what it knows of their options itself.
         event_kinds: Every kind of event that it may make; empty: any.
     """
 
-    schemes: frozenset[str]
-    event_kinds: frozenset[str]
+    @property
+    def schemes(self) -> Mapping[str, Mapping[str, str]]: ...
+    @property
+    def event_kinds(self) -> frozenset[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,9 @@ class Checker:
             if scheme in SCHEMES and scheme not in facts.schemes:
                 choices = listed(facts.schemes)
                 self._wrong(("auth",), f"a source of kind `{kind}` cannot have `{scheme}` here; it can have {choices}")
+            needed = _NEEDED.get(scheme)
+            if needed and needed not in facts.schemes.get(scheme, {needed: ""}):
+                self._needs(("auth", scheme), needed, kind)
         mapped = find(self.entry.data, "event") is not None
         if kind == MAPPED_KIND and not mapped:
             self._wrong_key((), f"`event` is missing in {self.entry.label}: it says how events are read out of a body")
@@ -138,6 +144,10 @@ class Checker:
         condition = (*loc, "overrun", "while")
         self._named((*condition, "source"), self.known.sources, "source")
         self._match((*condition, "match"), names_in(find(self.entry.data, *condition, "source")))
+
+    def _needs(self, loc: Path, option: str, kind: Any) -> None:
+        if find(self.entry.data, *loc, option) is None:
+            self._wrong_key(loc, f"`{option}` is missing in `{loc[-1]}`: a source of kind `{kind}` has none of its own")
 
     def _wrong(self, loc: Path, message: str) -> None:
         self.report.wrong(self.entry.value(loc), message)

@@ -54,7 +54,7 @@ from worker.core.spec.matches import Match, MatchSpec
 from worker.core.spec.pages import AdoptSpec
 from worker.core.spec.plans import ApproveSpec, ChosenComponent, IncidentSpec, KeepaliveSpec, RelaySpec
 from worker.core.spec.scalars import CelSpec, Strict
-from worker.core.spec.sources import CanarySpec, EventSpec
+from worker.core.spec.sources import ALL, CanarySpec, EventSpec
 from worker.core.templates import compile_template
 from worker.errors import ConfigError
 
@@ -436,7 +436,7 @@ _WANTS: Mapping[str, Want] = {
 
 def compile_mapping(event: EventSpec, compiler: Compiler, loc: Path, names: Collection[str] = ()) -> JsonMapping:
     """
-    Make the mapping of a ``json`` source.
+    Make the mapping of a source.
 
     Args:
         event: Its form.
@@ -451,11 +451,12 @@ def compile_mapping(event: EventSpec, compiler: Compiler, loc: Path, names: Coll
             each.append((name, compiler.json(cel, Want.LIST, names, (*loc, "each", index, name))))
             names.append(name)
     when = compiler.json(event.when, Want.BOOL, names, (*loc, "when")) if event.when is not None else None
-    fields = {
-        ".".join(path): compiler.json(cel, _WANTS.get(path[0], Want.TEXT), names, (*loc, *path))
-        for path, cel in _fields(event)
-    }
+    fields = {".".join(path): compiler.json(cel, _want(path), names, (*loc, *path)) for path, cel in _fields(event)}
     return JsonMapping(each=tuple(each), when=when, fields=fields)
+
+
+def _want(path: tuple[str, ...]) -> Want:
+    return Want.ANY if path[-1] == ALL else _WANTS.get(path[0], Want.TEXT)
 
 
 def _fields(event: EventSpec) -> Iterator[tuple[tuple[str, ...], str]]:

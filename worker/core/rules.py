@@ -159,7 +159,7 @@ class _Loader:
         config = SourceConfig(
             name=name,
             kind=source.kind,
-            auth=_auth(source, entry),
+            auth=_auth(source, entry, self._known.kinds),
             mapping=compile_mapping(source.event, compiler, ("event",), _items(entry)) if source.event else None,
             place=entry.place,
             canary=compile_canary(source.canary, compiler, ("canary",)) if source.canary else None,
@@ -231,20 +231,23 @@ _SECRET_OPTIONS = frozenset({"password", "secrets", "value"})
 """Options of authentication schemes that are secrets; all others are plain words."""
 
 
-def _auth(source: SourceSpec, entry: Entry) -> AuthConfig:
+def _auth(source: SourceSpec, entry: Entry, kinds: Mapping[str, SourceFacts]) -> AuthConfig:
+    """Give what is written, over what the kind of source knows itself, over the defaults of the scheme."""
     if not isinstance(source.auth, AuthSpec):
         return AuthConfig(scheme=source.auth)
     scheme = next(iter(source.auth.model_fields_set))
-    options = getattr(source.auth, scheme)
+    options, facts = getattr(source.auth, scheme), kinds.get(source.kind)
+    known = facts.schemes.get(scheme, {}) if facts else {}
     if options is None:  # it has no value, which is told elsewhere
         return AuthConfig(scheme=scheme)
     if isinstance(options, tuple):
-        return AuthConfig(scheme=scheme, secrets=_secrets(options, entry, ("auth", scheme)))
+        return AuthConfig(scheme=scheme, secrets=_secrets(options, entry, ("auth", scheme)), options=known)
     key, texts = next((key, value) for key, value in options if key in _SECRET_OPTIONS)
+    told = {option: value for option, value in options if option not in _SECRET_OPTIONS and value is not None}
     return AuthConfig(
         scheme=scheme,
         secrets=_secrets(texts, entry, ("auth", scheme, key)),
-        options={option: value for option, value in options if option not in _SECRET_OPTIONS},
+        options=told | {option: value for option, value in known.items() if option not in options.model_fields_set},
     )
 
 

@@ -124,7 +124,8 @@ class AuthConfig:
     Args:
         scheme: "bearer", "basic", "hmac", "standard_webhooks", "header", "path_token" or "none".
         secrets: One or more; any may match, so that they can be rotated.
-        options: The scheme's other options: ``header``, ``prefix``, ``username``, ``encoding`` …
+        options: The scheme's other options: ``header``, ``prefix``, ``username``, ``encoding``, ``timestamp``,
+            ``parameter`` …
     """
 
     scheme: str
@@ -135,12 +136,13 @@ class AuthConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonMapping:
     """
-    How the ``json`` source reads events out of any JSON.
+    How events are read out of any JSON.
 
     Args:
         each: (name, list expression) from outer to inner; () maps the body once.
         when: Whether to make an event at all; None: always.
-        fields: Event field to expression; ``labels.<name>`` and ``annotations.<name>`` for the maps.
+        fields: Event field to expression; ``labels.<name>`` and ``annotations.<name>`` for the maps, and with the name
+            ``*`` for a whole map.
     """
 
     each: tuple[tuple[str, Program], ...]

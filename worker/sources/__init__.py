@@ -1,8 +1,9 @@
 """
-Senders of webhooks: what each of them says, in our words. One file a vendor, one line here.
+Senders of webhooks: what each of them says, in our words. One file a vendor: a mapping, or code.
 
-A new source needs its file, its line, ``docs/reference/sources/<kind>.md``, and captured bodies under
-``tests/payloads/<kind>/``; the contract tests run over this registry. Sources are pure: no I/O, no clock.
+A mapping ``<kind>.yaml`` is found by itself; code needs its line here. Both need ``examples/<kind>/``,
+``docs/reference/sources/<kind>.md``, and bodies under ``tests/payloads/<kind>/``; the contract tests run over this
+registry. Sources are pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from worker.ports import Sender, Source
+from worker.sources._shipped import shipped
 from worker.sources.alertmanager import Alertmanager, AlertmanagerSender
 from worker.sources.incident_io import IncidentIo, IncidentIoSender
 from worker.sources.json_mapping import JsonSource
+from worker.sources.pagerduty import PagerDuty
 
 SOURCES: Mapping[str, Source] = {
     "alertmanager": Alertmanager(),
     "incident_io": IncidentIo(),
     "json": JsonSource(),
+    "pagerduty": PagerDuty(),
+    **shipped(),
 }
 
 SENDERS: Mapping[str, Callable[[], Sender]] = {

@@ -27,6 +27,8 @@ from worker.errors import ConfigError, SignatureInvalid
 TOLERANCE_SECONDS = 300
 """How far a signed time may lie from ours; the value of all reference libraries of Standard Webhooks."""
 
+MAX_FIELDS = 200
+"""Of a query string or form."""
 _WEBHOOK_HEADERS = ("webhook-", "svix-")
 _ABSENT = "the request bears no signature or token"
 
@@ -84,7 +86,7 @@ def sign(auth: AuthConfig, secrets: Sequence[str], body: bytes, now: datetime, d
 
 def sign_query(auth: AuthConfig, secrets: Sequence[str]) -> str:
     """Give the query string, without "?", that a sender adds to the address; "" for every scheme but ``path_token``."""
-    return urlencode({"token": _first(secrets)}) if auth.scheme == "path_token" else ""
+    return urlencode({_parameter(auth.options): _first(secrets)}) if auth.scheme == "path_token" else ""
 
 
 def message_id(headers: Mapping[str, str]) -> str:
@@ -156,8 +158,13 @@ def _sign_header(order: _Order) -> dict[str, str]:
     return {order.options["name"]: _sendable(order.secret)}
 
 
+def _parameter(options: Mapping[str, str]) -> str:
+    return options.get("parameter", "token")
+
+
 def _verify_path_token(proof: _Proof) -> None:
-    tokens = parse_qs(proof.inbound.query, max_num_fields=20).get("token", [])
+    fields = parse_qs(proof.inbound.query, max_num_fields=MAX_FIELDS)
+    tokens = fields.get(_parameter(proof.options), [])
     if len(tokens) != 1:
         raise SignatureInvalid(_ABSENT)
     _require([tokens[0].encode()], (secret.encode() for secret in proof.secrets))
@@ -170,12 +177,25 @@ def _verify_hmac(proof: _Proof) -> None:
     given = [part[len(prefix) :] for part in parts if part.startswith(prefix)]
     if proof.options.get("encoding", "hex") == "hex":
         given = [part.lower() for part in given]
-    _require(given, (_mac(proof.options, secret, proof.inbound.body) for secret in proof.secrets))
+    timestamp = proof.options.get("timestamp")
+    stamp = _header(proof.inbound, timestamp) if timestamp else b""
+    signed = stamp + b":" + proof.inbound.body if timestamp else proof.inbound.body
+    _require(given, (_mac(proof.options, secret, signed) for secret in proof.secrets))
+    if timestamp:
+        _require_fresh(stamp, proof.now)
+
+
+def _require_fresh(stamp: bytes, now: datetime) -> None:
+    if not stamp.isdigit() or abs(int(stamp) - now.timestamp()) > TOLERANCE_SECONDS:
+        raise SignatureInvalid("the signed time is more than 5 minutes away from the time here")
 
 
 def _sign_hmac(order: _Order) -> dict[str, str]:
-    signature = _mac(order.options, order.secret, order.body).decode()
-    return {order.options["header"]: order.options.get("prefix", "") + signature}
+    timestamp, stamp = order.options.get("timestamp"), str(math.floor(order.now.timestamp()))
+    signed = stamp.encode() + b":" + order.body if timestamp else order.body
+    signature = _mac(order.options, order.secret, signed).decode()
+    headers = {order.options["header"]: order.options.get("prefix", "") + signature}
+    return headers | {timestamp: stamp} if timestamp else headers
 
 
 def _mac(options: Mapping[str, str], secret: str, body: bytes) -> bytes:
@@ -191,8 +211,7 @@ def _verify_webhook(proof: _Proof) -> None:
     given = [part[3:] for part in signatures.split(b" ") if part.startswith(b"v1,")]
     keys = [key for secret in proof.secrets if (key := _webhook_key(secret))]
     _require(given, (_webhook_mac(key, ident, stamp, proof.inbound.body) for key in keys))
-    if not stamp.isdigit() or abs(int(stamp) - proof.now.timestamp()) > TOLERANCE_SECONDS:
-        raise SignatureInvalid("the signed time is more than 5 minutes away from the time here")
+    _require_fresh(stamp, proof.now)
 
 
 def _sign_webhook(order: _Order) -> dict[str, str]:
@@ -237,5 +256,7 @@ _SIGN: Mapping[str, Callable[[_Order], dict[str, str]]] = {
     "standard_webhooks": _sign_webhook,
 }
 
-SCHEMES = frozenset(_VERIFY)
-"""Every scheme that a source can offer."""
+SCHEMES: Mapping[str, Mapping[str, str]] = {scheme: {} for scheme in _VERIFY}
+"""Every scheme that a source can offer, none with options of its own."""
+TOKENS = {scheme: SCHEMES[scheme] for scheme in ("bearer", "basic", "header", "path_token", "none")}
+"""Those that are left where the sender signs nothing."""

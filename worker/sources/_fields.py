@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from worker.core.bindings import as_text
 from worker.errors import PayloadNotUnderstood
 
 MAX_NAME = 500
@@ -72,6 +73,36 @@ def texts(fields: Mapping[str, Any], name: str) -> dict[str, str]:
         wrong = next(key for key, item in value.items() if type(item) is not str)
         raise PayloadNotUnderstood(f"{name}.{wrong[:60]}: not a text") from None
     return value
+
+
+def tags(value: Any, name: str) -> dict[str, str]:
+    """
+    Make labels of whatever senders call tags.
+
+    A map; a list of maps with ``name``, ``key`` or ``tag``, and ``value``; a list of texts, "name:value" or "name"
+    alone, which is then "true"; or one such text with blanks or commas between. A name that is given several times
+    has its values joined by ", ". Empty values, and those that are no scalars, are left out.
+    """
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if value is None:
+        value = ()
+    if not isinstance(value, dict | list | tuple):
+        raise PayloadNotUnderstood(f"{name}: neither a map nor a list of tags")
+    found: dict[str, list[str]] = {}
+    for label, text in value.items() if isinstance(value, dict) else map(_tag, value):
+        if isinstance(label, str) and label and isinstance(text, str | int | float) and text != "":
+            found.setdefault(label, []).append(as_text(text))
+    return {label: ", ".join(texts) for label, texts in found.items()}
+
+
+def _tag(item: Any) -> tuple[Any, Any]:
+    if isinstance(item, str):
+        label, colon, text = item.partition(":")
+        return label.strip(), text.strip() if colon else "true"
+    if not isinstance(item, dict):
+        return None, None
+    return next((item[key] for key in ("name", "key", "tag") if key in item), None), item.get("value")
 
 
 def child(fields: Mapping[str, Any], name: str) -> dict[str, Any]:

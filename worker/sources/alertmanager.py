@@ -32,7 +32,7 @@ class Alertmanager:
     """Reads Alertmanager's webhook."""
 
     kind = "alertmanager"
-    schemes = frozenset({"bearer", "basic", "header", "path_token", "none"})
+    schemes = _auth.TOKENS
     event_kinds = frozenset({KIND})
     verify = staticmethod(_auth.verify)
 

@@ -48,7 +48,7 @@ class IncidentIo:
     """Reads incident.io's webhooks."""
 
     kind = "incident_io"
-    schemes = frozenset({"standard_webhooks"})
+    schemes: Mapping[str, Mapping[str, str]] = {"standard_webhooks": {}}
     event_kinds = frozenset({INCIDENT, RETROSPECTIVE, ALERT})
     verify = staticmethod(_auth.verify)
 

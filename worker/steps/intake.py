@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import unquote_plus
 
 from worker.core.model import Event, Inbound, Unreadable
 from worker.core.ruleset import AuthConfig, SourceConfig
@@ -92,7 +93,14 @@ def without_secrets(inbound: Inbound, auth: AuthConfig) -> Inbound:
     """Leave out what proved the sender: nobody needs it again, and it must not be in the ledger."""
     secret = _CREDENTIALS | {auth.options.get("name", "").lower()}
     headers = {name: value for name, value in inbound.headers.items() if name not in secret}
-    return replace(inbound, headers=headers, query="" if auth.scheme == "path_token" else inbound.query)
+    return replace(inbound, headers=headers, query=_open_query(inbound.query, auth))
+
+
+def _open_query(query: str, auth: AuthConfig) -> str:
+    if auth.scheme != "path_token":
+        return query
+    token = auth.options.get("parameter", "token")
+    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != token)
 
 
 def understood(endpoint: Endpoint, inbound: Inbound) -> Entry:
@@ -118,6 +126,6 @@ def _delivery(endpoint: Endpoint, inbound: Inbound, statements: Sequence[Stateme
     if not statements or not all(isinstance(s, Event) and s.occurred_at for s in statements):
         return None
     content = hashlib.sha256(inbound.body)
-    if endpoint.config.mapping is not None:  # a mapping may read headers too: then the body alone does not tell
-        content.update(repr(statements).encode("utf-8", "surrogatepass"))
+    # The body alone does not tell: headers and the address may say something too.
+    content.update(repr(statements).encode("utf-8", "surrogatepass"))
     return f"{content.hexdigest()}:{int(inbound.received_at.timestamp()) // REPEAT_WINDOW_S}"

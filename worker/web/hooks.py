@@ -20,7 +20,7 @@ from worker.ports import Clock, Entry, Meter, Recorded
 from worker.steps.intake import Intake, Receipt
 
 PREFIX = "/hooks/"
-METHODS = ("POST", "PUT")
+METHODS = ("POST", "PUT", "GET")
 RETRY_AFTER_S = b"5"
 MOST_DIGITS = 18
 """So many of a length are read; Python itself refuses to read thousands."""
@@ -52,7 +52,7 @@ class HookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["method"] not in METHODS:
+        if scope["method"] not in METHODS or (scope["method"] == "GET" and not scope["query_string"]):
             await _answer(send, 405, b'{"error":"post it"}', (b"allow", ", ".join(METHODS).encode()))
             return
         try:

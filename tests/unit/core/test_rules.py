@@ -6,16 +6,18 @@ import contextlib
 import json
 import re
 import time
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from worker.core.advice import unguarded_labels
 from worker.core.documents import parse
 from worker.core.model import ComponentStatus, Event, Post, PublishMode, Status
-from worker.core.rules import SourceFacts, compile_spec, load
+from worker.core.rules import compile_spec, load
 from worker.core.ruleset import (
     Driver,
     EventWindowPlan,
@@ -32,10 +34,21 @@ from worker.errors import ConfigError
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 BASE = (CORPUS / "base.yaml").read_text()
+
+
+class Facts(NamedTuple):
+    """What a kind of source says of itself."""
+
+    schemes: Mapping[str, Mapping[str, str]]
+    event_kinds: frozenset[str]
+
+
 KINDS = {
-    "alarms": SourceFacts(frozenset({"bearer", "basic", "none"}), frozenset({"alert"})),
-    "desk": SourceFacts(frozenset({"standard_webhooks"}), frozenset({"incident", "alert"})),
-    "json": SourceFacts(frozenset({"bearer", "hmac", "none"}), frozenset()),
+    "alarms": Facts({"bearer": {}, "basic": {}, "none": {}}, frozenset({"alert"})),
+    "desk": Facts(
+        {"standard_webhooks": {}, "hmac": {"header": "X-Desk", "prefix": "v1="}}, frozenset({"incident", "alert"})
+    ),
+    "json": Facts({"bearer": {}, "hmac": {}, "none": {}}, frozenset()),
 }
 TEMPLATES = {"resolved.md.j2": "All good in {{ region }}."}
 RULE = """

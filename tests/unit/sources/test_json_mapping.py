@@ -14,7 +14,8 @@ from worker.core.model import Event, Inbound, Status, Unreadable
 from worker.core.ruleset import AuthConfig, JsonMapping, Program, SourceConfig
 from worker.errors import EvaluationFailed, PayloadNotUnderstood
 from worker.ports import Statement
-from worker.sources.json_mapping import MAX_ITEMS, JsonSource
+from worker.sources._mapping import MAX_ITEMS
+from worker.sources.json_mapping import JsonSource
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

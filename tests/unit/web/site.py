@@ -82,6 +82,8 @@ class Site:
         reload: Reads the rules again.
         summary: Asks a page what it lets anybody show.
         elapsed: Seconds on the clock of the widget.
+        limit: The largest body, bytes.
+        clock: Gives the time.
     """
 
     inbox: Inbox = field(default_factory=MemoryLedger)
@@ -93,6 +95,8 @@ class Site:
     windows: list[tuple[Window, str]] = field(default_factory=list)
     summary: Callable[[str], Any] = lambda page: SUMMARY
     elapsed: float = 0.0
+    limit: int = LIMIT
+    clock: Callable[[], datetime] = lambda: NOW
     rings: int = 0
 
     def __post_init__(self) -> None:
@@ -102,7 +106,7 @@ class Site:
             "open": endpoint("open", "alertmanager", AuthConfig(scheme="none")),
         }
         intake = Intake(self.inbox, lambda: self.endpoints, self.meter)
-        self.hooks = HookEndpoint(intake, max_body=LIMIT, clock=lambda: NOW, meter=self.meter, ring=self.ring)
+        self.hooks = HookEndpoint(intake, max_body=self.limit, clock=self.clock, meter=self.meter, ring=self.ring)
         self.widget = Widget(
             lambda: {"main"},
             lambda page: self.summary(page),

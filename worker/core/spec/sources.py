@@ -10,6 +10,13 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from worker.core.spec.matches import Match
 from worker.core.spec.scalars import Cel, Header, Line, Secrets, Short, Span, Strict, Word, must, not_empty, what
 
+_SECRETS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+
+def _widen_to(key: str) -> Short:
+    """Let the secrets stand alone, where the kind of source knows all the rest."""
+    return Short(lambda value: {key: value} if isinstance(value, (str, list)) else value, _SECRETS_SCHEMA)
+
 
 class BasicAuth(Strict):
     """HTTP Basic authentication."""
@@ -21,19 +28,29 @@ class BasicAuth(Strict):
 class HmacAuth(Strict):
     """A signature over the raw body, in a header."""
 
-    header: Header = Field(description="The header that carries the signature. Required.")
+    header: Header | None = Field(
+        default=None,
+        description="The header that carries the signature. Default: the sender's own; required where it has none.",
+    )
     secrets: Secrets = Field(description="The shared secret, or several that are all good. Required.")
     prefix: str = Field(
         default="", description='What stands before the signature in the header, such as "sha256=". Default: nothing.'
     )
     encoding: Literal["hex", "base64"] = Field(default="hex", description="How the signature is written. Default: hex.")
     algorithm: Literal["sha256", "sha1", "sha512"] = Field(default="sha256", description="The hash. Default: sha256.")
+    timestamp: Header | None = Field(
+        default=None,
+        description="The header with the time in seconds that is signed before the body, with a colon between; "
+        "it may be 5 minutes off. Default: the body alone is signed.",
+    )
 
 
 class HeaderAuth(Strict):
     """A secret value in a header of the sender's choice."""
 
-    name: Header = Field(description="The header. Required.")
+    name: Header | None = Field(
+        default=None, description="The header. Default: the sender's own; required where it has none."
+    )
     value: Secrets = Field(description="Its value, or several that are all good. Required.")
 
 
@@ -42,13 +59,18 @@ class AuthSpec(Strict):
 
     bearer: Secrets | None = Field(default=None, description="`Authorization: Bearer <token>`: the token, or several.")
     basic: BasicAuth | None = Field(default=None, description="HTTP Basic: {username, password}.")
-    hmac: HmacAuth | None = Field(
-        default=None, description="A signature over the body: {header, prefix, secrets, encoding, algorithm}."
+    hmac: Annotated[HmacAuth, _widen_to("secrets")] | None = Field(
+        default=None,
+        description="A signature over the body: {header, prefix, secrets, encoding, algorithm, timestamp}; "
+        "the secrets alone, where the kind of source knows the rest.",
     )
     standard_webhooks: Secrets | None = Field(
         default=None, description="Standard Webhooks (`webhook-signature`): the secrets."
     )
-    header: HeaderAuth | None = Field(default=None, description="A secret in a header: {name, value}.")
+    header: Annotated[HeaderAuth, _widen_to("value")] | None = Field(
+        default=None,
+        description="A secret in a header: {name, value}; the value alone, where the kind of source knows the name.",
+    )
     path_token: Secrets | None = Field(
         default=None, description="A token in the address that the sender calls, `?token=…`."
     )
@@ -105,6 +127,8 @@ def _widen_map(value: object) -> object:
 
 EachStep = Annotated[dict[Word, Cel], AfterValidator(_single)]
 TextMap = Annotated[dict[Line, Cel], BeforeValidator(_widen_map)]
+ALL = "*"
+"""The name under which one expression gives a whole map of labels or annotations."""
 
 
 class EventSpec(Strict):
@@ -133,8 +157,13 @@ class EventSpec(Strict):
     category: Cel | None = Field(default=None, description="The sender's class of state. Default: empty.")
     title: Cel | None = Field(default=None, description="One line. Default: empty.")
     message: Cel | None = Field(default=None, description="What people wrote. Default: empty.")
-    labels: TextMap | None = Field(default=None, description="Label name to its text. Default: none.")
-    annotations: TextMap | None = Field(default=None, description="Annotation name to its text. Default: none.")
+    labels: TextMap | None = Field(
+        default=None,
+        description="Label name to its text; `*`: to a map, or a list of tags, each a label. Default: none.",
+    )
+    annotations: TextMap | None = Field(
+        default=None, description="Annotation name to its text; `*` as in `labels`. Default: none."
+    )
     url: Cel | None = Field(default=None, description="Where a person looks it up. Default: empty.")
     started_at: Cel | None = Field(
         default=None, description="When this occurrence began; never used for order. Default: unknown."

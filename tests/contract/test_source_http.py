@@ -1,0 +1,113 @@
+"""What every sender is answered, over the whole HTTP surface: by the registry, as in ``test_source``."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.contract import test_source as contract
+from tests.unit.web.site import NOW, Site
+from worker.core.model import Inbound
+from worker.core.ruleset import AuthConfig, SourceConfig
+from worker.errors import Overloaded
+from worker.ports import Entry
+from worker.sources import SOURCES
+from worker.steps.intake import Endpoint
+
+LIMIT = 50_000
+
+
+class Full:
+    """An inbox that can take no more."""
+
+    def record(self, entry: Entry, done: object) -> None:
+        raise Overloaded
+
+    def pending(self, limit: int) -> list[Inbound]:
+        return []
+
+
+@cache
+def configured(case: Path) -> tuple[SourceConfig, AuthConfig]:
+    """Give a case's source, and how it proves itself: signed, where the kind can."""
+    config, kind = contract.config_of(case), contract.kind_of(case)
+    scheme = next((each for each in SOURCES[kind].schemes if each in ("hmac", "standard_webhooks")), "")
+    auth = contract.auth(kind, scheme or min(SOURCES[kind].schemes.keys() - {"none"}))
+    return replace(config, auth=auth), auth
+
+
+def site_for(case: Path, site: Site | None = None) -> Site:
+    config, _ = configured(case)
+    made = site or Site(limit=LIMIT)
+    made.endpoints = {config.name: Endpoint(config, SOURCES[config.kind], (contract.SECRET,))}
+    return made
+
+
+def post(site: Site, inbound: Inbound) -> httpx.Response:
+    address = f"/hooks/{inbound.source}" + (f"?{inbound.query}" if inbound.query else "")
+    headers = {name: value for name, value in inbound.headers.items() if name != "content-length"}
+    return site.ask(inbound.method, address, content=inbound.body, headers=headers)
+
+
+def signed(case: Path) -> Inbound:
+    return contract.signed(contract.inbound_of(case), configured(case)[1], contract.SECRET, NOW)
+
+
+@pytest.mark.parametrize("case", contract.CASES, ids=contract.named)
+def test_an_authentic_request_is_answered_202_and_recorded_once(case: Path) -> None:
+    said = json.loads((case / "events.json").read_text())
+    readable = sum("unreadable" not in event for event in said)
+    site, inbound = site_for(case), signed(case)
+    first, again = post(site, inbound), post(site, inbound)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert (first.json()["accepted"], first.json()["duplicates"]) == (readable, 0)
+    assert first.json().get("unparsed", 0) == len(said) - readable
+    told_apart = SOURCES[contract.kind_of(case)].delivery_id(inbound) or all("occurred_at" in event for event in said)
+    if readable == len(said) and readable and told_apart:
+        assert (again.json()["accepted"], again.json()["duplicates"]) == (0, readable)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_what_is_not_authentic_too_large_or_too_much_is_answered_so_and_leaves_nothing(kind: str) -> None:
+    case = next(case for case in contract.CASES if contract.kind_of(case) == kind)
+    inbound, site = signed(case), site_for(case)
+    unsigned = contract.inbound_of(case)
+    assert post(site, unsigned).status_code == 401
+    assert post(site, replace(unsigned, headers={**unsigned.headers, "authorization": "Bearer x"})).status_code == 401
+    assert post(site, replace(inbound, body=b" " * (LIMIT + 1))).status_code == 413
+    assert post(site, replace(inbound, source="elsewhere")).status_code == 404
+    assert site.ask("GET", f"/hooks/{inbound.source}").status_code == 405
+    assert not site.inbox.pending(1)
+    full = post(site_for(case, Site(inbox=Full(), limit=LIMIT)), inbound)  # not 429: many senders give up on that
+    assert full.status_code == 503
+    assert full.headers["retry-after"]
+
+
+@pytest.mark.parametrize("body", contract.NONSENSE, ids=repr)
+@pytest.mark.parametrize("kind", SOURCES)
+def test_what_is_authentic_and_makes_no_sense_is_kept_and_never_refused(kind: str, body: bytes) -> None:
+    case = next(case for case in contract.CASES if contract.kind_of(case) == kind)
+    inbound = replace(contract.inbound_of(case, body), method="POST")
+    answer = post(site_for(case), contract.signed(inbound, configured(case)[1], contract.SECRET, NOW))
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 0
+
+
+def test_secrets_in_the_address_are_not_kept_and_the_rest_is() -> None:
+    """By ``GET`` the events stand beside the token."""
+    kind = "uptime_kuma"
+    case = next(case for case in contract.CASES if contract.kind_of(case) == kind and case.name == "down_by_get")
+    config = replace(contract.config_for(kind), auth=contract.auth(kind, "path_token"))
+    site = Site(limit=LIMIT)
+    site.endpoints = {config.name: Endpoint(config, SOURCES[kind], (contract.SECRET,))}
+    inbound = contract.signed(contract.inbound_of(case), config.auth, contract.SECRET)
+    assert post(site, inbound).json()["accepted"] == 1
+    (kept,) = site.inbox.pending(1)
+    assert not re.search(rf"{contract.SECRET}|token=", kept.query)
+    assert SOURCES[kind].normalise(kept, config) == contract.said_by(case)
