@@ -538,6 +538,11 @@ class HistoryLine:
     update_id: str
     attempts: int
 
+    @property
+    def shown_at(self) -> datetime:
+        """When it is shown to have been: when the page had it, else when it was decided."""
+        return self.said_at or self.action.created_at
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
@@ -590,12 +595,12 @@ class InboundStory:
 
 
 Place = tuple[datetime, str, int]
-"""Where an action stands in the history: when it was decided, its aggregate, its number there."""
+"""Where an action stands in the history: when it is shown there, its aggregate, its number there."""
 
 
-def place_of(action: Action) -> Place:
+def place_of(line: HistoryLine) -> Place:
     """Say where an action stands in the history."""
-    return action.created_at, action.aggregate, action.seq
+    return line.shown_at, line.action.aggregate, line.action.seq
 
 
 def says(action: Action, text: str) -> bool:
@@ -706,10 +711,11 @@ class Queries(Protocol):
         limit: int = 100,
     ) -> Sequence[HistoryLine]:
         """
-        Give actions, the newest first.
+        Give actions, the newest first: by when the page had them, else by when they were decided.
 
         Args:
             states: () is any.
+            since: Only those that are shown to have been then or later.
             text: Stands in the title or the message, in whatever case.
             before: Only those that stand behind it in this order, for the next part of a long list.
         """

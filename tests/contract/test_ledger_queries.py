@@ -96,6 +96,18 @@ def test_notices_are_given_by_severity_and_time(ledger: AnyLedger) -> None:
     assert found(limit=1, severity=Severity.WARNING) == ["2"]
 
 
+def test_history_is_in_the_order_of_the_times_that_it_shows(ledger: AnyLedger) -> None:
+    acts = [action(f"rule@page#{number}", number, created_at=NOW + number * MINUTE) for number in (1, 2, 3)]
+    commit(ledger, episodes=[episode(number) for number in (1, 2, 3)], actions=acts)
+    commit(ledger, now=NOW + 150 * SECOND, actions=[replace(acts[0], state=ActionState.DONE)])
+    commit(ledger, now=NOW + 5 * MINUTE, actions=[replace(acts[0], state=ActionState.DONE, reason="looked at again")])
+    lines = ledger.history()
+    assert [line.action.seq for line in lines] == [3, 1, 2]
+    assert [line.shown_at - NOW for line in lines] == [3 * MINUTE, 150 * SECOND, 2 * MINUTE]
+    assert [line.action.seq for line in ledger.history(since=NOW + 150 * SECOND)] == [3, 1]
+    assert [line.action.seq for line in ledger.history(before=place_of(lines[0]))] == [1, 2]
+
+
 # -- long lists, and words
 
 
@@ -110,7 +122,7 @@ def test_a_long_history_is_given_in_parts_that_lose_and_repeat_nothing(ledger: A
         part = ledger.history(limit=size)
         while part:
             parts += [line.action.id for line in part]
-            part = ledger.history(limit=size, before=place_of(part[-1].action))
+            part = ledger.history(limit=size, before=place_of(part[-1]))
         assert parts == whole
 
 

@@ -196,7 +196,7 @@ def _led_to(story: InboundStory, later: Sequence[Any]) -> Iterator[str]:
     for line in reversed(later):
         state = "" if line.said_at else f"[{line.action.state}] "
         reason = f"  ({line.action.reason})" if line.action.reason else ""
-        yield f"  {utc(line.said_at or line.action.created_at)}  {state}{deed(line.action)}{reason}"
+        yield f"  {utc(line.shown_at)}  {state}{deed(line.action)}{reason}"
         yield from (f"      {text}" for text in words(line.action.content).splitlines())
 
 

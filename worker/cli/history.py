@@ -31,8 +31,8 @@ def history(
     """
     Show what the pages got, when and why.
 
-    The newest first; also what still waits. Works while a worker runs. Times are UTC; a time in brackets is that of the
-    decision: the page has not got it (yet).
+    The newest first, by the time shown; also what still waits. Works while a worker runs. Times are UTC; a time in
+    brackets is that of the decision: the page has not got it (yet).
 
     \b
     Examples:

@@ -98,7 +98,7 @@ def _outlook(book: Ledger, lines: Sequence[HistoryLine], page: str, since: datet
 
     counts = counted([line.action for line in lines])
     openings = [
-        Opening(called=label(line), action=line.action, at=line.said_at or line.action.created_at)
+        Opening(called=label(line), action=line.action, at=line.shown_at)
         for line in reversed(lines)
         if line.action.kind in CREATES and line.action.state in counts
     ]

@@ -235,6 +235,7 @@ _ACTIONS = upsert(
     "update_id",
     "body",
     said_at=lambda new: func.coalesce(ACTION.c.said_at, new.said_at),
+    shown_at=lambda new: func.coalesce(ACTION.c.said_at, new.shown_at),
     lease_until=lambda new: case(
         (new.state == ActionState.SENDING.value, func.coalesce(new.lease_until, ACTION.c.lease_until)), else_=None
     ),

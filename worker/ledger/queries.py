@@ -88,7 +88,7 @@ class Queries(Part):
         limit: int = 100,
     ) -> Sequence[HistoryLine]:
         """See ``ports.Queries.history``."""
-        query = _ACTIONS.order_by(ACTION.c.created_at.desc(), ACTION.c.aggregate.desc(), ACTION.c.seq.desc())
+        query = _ACTIONS.order_by(ACTION.c.shown_at.desc(), ACTION.c.aggregate.desc(), ACTION.c.seq.desc())
         if page:
             query = query.where(ACTION.c.page == page)
         if rule_id:
@@ -96,7 +96,7 @@ class Queries(Part):
         if states:
             query = query.where(ACTION.c.state.in_([state.value for state in states]))
         if since is not None:
-            query = query.where(ACTION.c.created_at >= since)
+            query = query.where(ACTION.c.shown_at >= since)
         if before is not None:
             query = query.where(_behind(before))
         with self._database.read() as connection:
@@ -223,8 +223,8 @@ class Queries(Part):
 def _behind(place: Place) -> ColumnElement[bool]:
     at, aggregate, seq = place
     within = and_(ACTION.c.aggregate == aggregate, ACTION.c.seq < seq)
-    same_time = and_(ACTION.c.created_at == at, or_(ACTION.c.aggregate < aggregate, within))
-    return or_(ACTION.c.created_at < at, same_time)
+    same_time = and_(ACTION.c.shown_at == at, or_(ACTION.c.aggregate < aggregate, within))
+    return or_(ACTION.c.shown_at < at, same_time)
 
 
 def _counts(connection: Connection, column: Any, *where: Any) -> dict[str, int]:

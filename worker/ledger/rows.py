@@ -218,6 +218,7 @@ def sweep_of(row: AnyRow) -> Sweep:
 
 def action_values(action: Action, now: datetime, lease: timedelta | None = None) -> Values:
     """*now*: the commit; the page has since then what is done in it. *lease*: see ``ports.Commit``."""
+    said_at = now if action.state is ActionState.DONE else None
     return {
         "id": action.id,
         "aggregate": action.aggregate,
@@ -233,7 +234,8 @@ def action_values(action: Action, now: datetime, lease: timedelta | None = None)
         "lease_until": now + lease if lease and action.state is ActionState.SENDING else None,
         "remote_id": action.remote_id,
         "update_id": action.update_id,
-        "said_at": now if action.state is ActionState.DONE else None,
+        "said_at": said_at,
+        "shown_at": said_at or action.created_at,
         "body": ACTIONS.write(action),
     }
 

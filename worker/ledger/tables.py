@@ -162,7 +162,7 @@ class ActionRow(Row, table=True):
     One intended write. ``not_before`` stands here alone, and the lease beside it.
 
     ``workable``: the page may be asked about it. ``urgency``: the smaller, the sooner. ``said_at``: when the page was
-    known to have it.
+    known to have it. ``shown_at``: that, or else when it was decided.
     """
 
     __tablename__ = "action"
@@ -171,6 +171,7 @@ class ActionRow(Row, table=True):
         Index(None, "settled", "urgency", "created_at"),
         Index(None, "state", "kind"),
         Index(None, "created_at"),
+        Index(None, "shown_at"),
         Index(None, "remote_id"),
     )
 
@@ -189,6 +190,7 @@ class ActionRow(Row, table=True):
     remote_id: str = Field(sa_type=Name)
     update_id: str = Field(sa_type=Words)
     said_at: datetime | None = Field(sa_type=Utc, nullable=True)
+    shown_at: datetime = Field(sa_type=Utc)
     body: str = Field(sa_type=Text)
 
 

@@ -126,7 +126,7 @@ def _saying(stage: Stage, line: HistoryLine, names: Mapping[str, str]) -> Saying
     origin = window.origin if window is not None else Origin.RULE
     return Saying(
         action=action,
-        at=line.said_at or action.created_at,
+        at=line.shown_at,
         rule=names.get(line.rule_id, line.rule_id) if origin is Origin.RULE else "",
         window=line.rule_id if origin is Origin.ENTRY else "",
         adopted=window.known_name if window is not None and origin is Origin.PAGE else "",

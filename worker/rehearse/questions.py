@@ -88,11 +88,11 @@ class Questions(Shelves):
                 if page in ("", line.action.page)
                 and rule_id in ("", line.rule_id)
                 and (not states or line.action.state in states)
-                and (since is None or line.action.created_at >= since)
-                and (before is None or place_of(line.action) < before)
+                and (since is None or line.shown_at >= since)
+                and (before is None or place_of(line) < before)
                 and (not text or says(line.action, text))
             ]
-        return sorted(lines, key=lambda line: place_of(line.action), reverse=True)[:limit]
+        return sorted(lines, key=place_of, reverse=True)[:limit]
 
     def episodes(
         self,

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("remote_id", sa.Text(), nullable=False),
         sa.Column("update_id", sa.Text(), nullable=False),
         sa.Column("said_at", sa.BigInteger(), nullable=True),
+        sa.Column("shown_at", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_action"),
         sa.UniqueConstraint("aggregate", "seq", name="uq_action_aggregate_seq"),
@@ -38,6 +39,7 @@ def upgrade() -> None:
     op.create_index("ix_action_created_at", "action", ["created_at"])
     op.create_index("ix_action_remote_id", "action", ["remote_id"])
     op.create_index("ix_action_settled_urgency_created_at", "action", ["settled", "urgency", "created_at"])
+    op.create_index("ix_action_shown_at", "action", ["shown_at"])
     op.create_index("ix_action_state_kind", "action", ["state", "kind"])
     op.create_table(
         "decision",
