@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from worker.core.brakes import Posted
 from worker.core.drift import Sweep
@@ -57,7 +57,7 @@ class Source(Protocol):
     Attributes:
         kind: The word used in ``sources: {x: {kind: …}}``.
         schemes: Authentication schemes that it can be configured with, and what it knows of their options itself.
-        event_kinds: Every ``Event.kind`` that it may make.
+        event_kinds: Every ``Event.kind`` that it may make; empty: any, by a mapping in the rules directory.
     """
 
     @property
@@ -89,6 +89,15 @@ class Source(Protocol):
 
     def delivery_id(self, inbound: Inbound) -> str:
         """Name the delivery, the same over all its retries; "" where the sender gives no such id."""
+        ...
+
+
+@runtime_checkable
+class Host(Protocol):
+    """A source whose senders ask first whether they may send (``OPTIONS``)."""
+
+    def welcome(self, inbound: Inbound) -> Mapping[str, str]:
+        """Give the headers of a yes; none where nobody asked."""
         ...
 
 

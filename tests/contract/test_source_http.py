@@ -16,7 +16,7 @@ from tests.unit.web.site import NOW, Site
 from worker.core.model import Inbound
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import Overloaded
-from worker.ports import Entry
+from worker.ports import Entry, Host
 from worker.sources import SOURCES
 from worker.steps.intake import Endpoint
 
@@ -111,3 +111,21 @@ def test_secrets_in_the_address_are_not_kept_and_the_rest_is() -> None:
     (kept,) = site.inbox.pending(1)
     assert not re.search(rf"{contract.SECRET}|token=", kept.query)
     assert SOURCES[kind].normalise(kept, config) == contract.said_by(case)
+
+
+def test_only_a_source_whose_senders_ask_says_that_they_may_send() -> None:
+    """By https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md, for any source that knows how."""
+    asked = {"webhook-request-origin": "events.example.org", "webhook-request-rate": "100"}
+    for kind, source in SOURCES.items():
+        site = Site()
+        site.endpoints = {kind: Endpoint(contract.config_for(kind), source, (contract.SECRET,))}
+        answer = site.ask("OPTIONS", f"/hooks/{kind}", headers=asked)
+        if isinstance(source, Host):
+            assert answer.status_code == 200
+            assert answer.headers["webhook-allowed-origin"] == "events.example.org"
+            assert answer.headers["webhook-allowed-rate"] == "*"
+            assert "POST" in answer.headers["allow"]
+            assert site.ask("OPTIONS", f"/hooks/{kind}").status_code == 405, "nobody asked"
+        else:
+            assert answer.status_code == 405
+        assert site.ask("OPTIONS", "/hooks/elsewhere", headers=asked).status_code == 405

@@ -57,8 +57,8 @@ def row(kind: str) -> str:
     source, cases = SOURCES[kind], cases_of(kind)
     events = [event for case in cases for event in events_in(case)]
     schemes = [f"**{scheme}**" if scheme in SIGNING else scheme for scheme in sorted(source.schemes)]
-    if kind == "json":
-        told = ["as mapped"] * 4 + ["`webhook-id`, else as mapped", "your mapping"]
+    if not source.event_kinds:
+        told = ["as mapped"] * 4 + ["`webhook-id`, else by what it says", "your mapping"]
     else:
         ends = any(event.status is Status.RESOLVED for event in events)
         stamped = any(event.occurred_at for event in events)

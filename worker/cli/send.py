@@ -81,7 +81,7 @@ def send(
         raise typer.Exit(NO)
     counts = _counts(reply)
     answer(", ".join(f"{name} {count}" for name, count in counts.items()))
-    if example:
+    if example and not counts.get("unparsed"):
         _tell(loaded, endpoint, inbound)
     if counts.get("unparsed"):
         nothing = not counts["accepted"] and not counts["duplicates"]
@@ -93,16 +93,13 @@ def _inbound(endpoint: Endpoint, file: str | None) -> Inbound:
     """Give what is to be posted, without what proves its sender."""
     from worker.bootstrap import utc_now
     from worker.core.model import Inbound
-    from worker.sources._cases import example, inbound_of
+    from worker.sources._cases import EXAMPLES, inbound_of
 
     name, kind = endpoint.config.name, endpoint.config.kind
     if file is not None:
         body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         return Inbound(source=name, body=body, headers={"content-type": "application/json"}, received_at=utc_now())
-    folder = example(kind)
-    if folder is None:
-        raise ConfigError(f"--example: `{kind}` reads what your rules say, so there is no example; name a FILE")
-    return inbound_of(folder, name, utc_now())
+    return inbound_of(EXAMPLES / kind, name, utc_now())
 
 
 def _tell(rules: RuleSet, endpoint: Endpoint, inbound: Inbound) -> None:

@@ -19,8 +19,6 @@ from worker.core.spelling import did_you_mean, listed, suggest
 from worker.core.templates import BUILT_IN_WORDS
 from worker.core.written import Entry, Report
 
-MAPPED_KIND = "json"
-"""The kind of source that reads events by a mapping in the rules directory."""
 _NEEDED = {"hmac": "header", "header": "name"}
 """Scheme to the option that must be written unless the kind of source knows it."""
 SCHEMES = (*AuthSpec.model_fields, "none")
@@ -33,7 +31,8 @@ class SourceFacts(Protocol):
 
     Attributes:
         schemes: Authentication schemes that it can be configured with, and what it knows of their options itself.
-        event_kinds: Every kind of event that it may make; empty: any.
+        event_kinds: Every kind of event that it may make; empty: any, for a mapping in the rules directory says how
+            it reads them.
     """
 
     @property
@@ -121,10 +120,11 @@ class Checker:
             if needed and needed not in facts.schemes.get(scheme, {needed: ""}):
                 self._needs(("auth", scheme), needed, kind)
         mapped = find(self.entry.data, "event") is not None
-        if kind == MAPPED_KIND and not mapped:
+        if not facts.event_kinds and not mapped:
             self._wrong_key((), f"`event` is missing in {self.entry.label}: it says how events are read out of a body")
-        if kind != MAPPED_KIND and mapped:
-            self._wrong_key(("event",), f"`event` is for sources of kind `{MAPPED_KIND}` only; remove it")
+        if facts.event_kinds and mapped:
+            choices = listed([kind for kind, each in self.known.kinds.items() if not each.event_kinds])
+            self._wrong_key(("event",), f"`event` is for sources of kind {choices} only; remove it")
         self._match(("canary", "match"), [str(self.entry.path[-1])])
 
     def rule(self) -> None:

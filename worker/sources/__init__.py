@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from worker.ports import Sender, Source
 from worker.sources._shipped import shipped
 from worker.sources.alertmanager import Alertmanager, AlertmanagerSender
+from worker.sources.cloudevents import CloudEvents
 from worker.sources.grafana import Grafana
 from worker.sources.incident_io import IncidentIo, IncidentIoSender
 from worker.sources.json_mapping import JsonSource
@@ -20,6 +21,7 @@ from worker.sources.pagerduty import PagerDuty
 
 SOURCES: Mapping[str, Source] = {
     "alertmanager": Alertmanager(),
+    "cloudevents": CloudEvents(),
     "grafana": Grafana(),
     "incident_io": IncidentIo(),
     "json": JsonSource(),

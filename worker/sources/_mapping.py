@@ -18,7 +18,7 @@ from worker.core.ruleset import AuthConfig, JsonMapping, Program, SourceConfig
 from worker.core.spec.sources import ALL
 from worker.errors import EvaluationFailed, PayloadNotUnderstood
 from worker.ports import Statement
-from worker.sources import _fields, _request
+from worker.sources import _fields
 
 MAX_ITEMS = 1000
 MAX_BYTES_READ = 8_000_000
@@ -28,15 +28,22 @@ _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 _Row = dict[str, Any]
 
 
-def statements(mapping: JsonMapping, inbound: Inbound, config: SourceConfig) -> Sequence[Statement]:
+def statements(
+    mapping: JsonMapping, body: Any, size: int, inbound: Inbound, config: SourceConfig
+) -> Sequence[Statement]:
     """
     Give one event an item of ``each``, where ``when`` holds; and what cannot be read of the others.
+
+    Args:
+        body: What expressions see as ``body``: any JSON.
+        size: About how many bytes it is.
+        inbound: What it came with.
 
     Raises:
         PayloadNotUnderstood: The body as a whole cannot be read.
     """
-    whole = {"body": _request.read(inbound), "headers": _open_headers(inbound, config.auth)}
-    reading = _Reading(mapping, whole, len(inbound.body))
+    whole = {"body": body, "headers": _open_headers(inbound, config.auth)}
+    reading = _Reading(mapping, whole, size)
     read = (_statement_of(config.name, reading, index, row) for index, row in enumerate(reading.rows()))
     return [statement for statement in read if statement is not None]
 

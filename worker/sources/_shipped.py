@@ -22,7 +22,7 @@ from worker.core.spec.scalars import Header, Line, Strict
 from worker.core.spec.sources import EventSpec
 from worker.errors import ConfigError, Problem
 from worker.ports import Statement
-from worker.sources import _auth, _mapping
+from worker.sources import _auth, _mapping, _request
 
 FOLDER = Path(__file__).parent
 
@@ -91,7 +91,7 @@ class Shipped:
 
     def normalise(self, inbound: Inbound, config: SourceConfig) -> Sequence[Statement]:
         """See ``_mapping.statements``."""
-        return _mapping.statements(self._read_by, inbound, config)
+        return _mapping.statements(self._read_by, _request.read(inbound), len(inbound.body), inbound, config)
 
     def delivery_id(self, inbound: Inbound) -> str:
         """Give what stands in the sender's header for it, else the id of Standard Webhooks."""

@@ -8,7 +8,7 @@ from worker.core.model import Inbound
 from worker.core.ruleset import SourceConfig
 from worker.errors import PayloadNotUnderstood
 from worker.ports import Statement
-from worker.sources import _auth, _mapping
+from worker.sources import _auth, _mapping, _request
 
 
 class JsonSource:
@@ -23,7 +23,7 @@ class JsonSource:
         """See ``_mapping.statements``."""
         if config.mapping is None:
             raise PayloadNotUnderstood("the source has no `event` mapping to read bodies by")
-        return _mapping.statements(config.mapping, inbound, config)
+        return _mapping.statements(config.mapping, _request.read(inbound), len(inbound.body), inbound, config)
 
     def delivery_id(self, inbound: Inbound) -> str:
         """Give the id of Standard Webhooks, where there is one."""

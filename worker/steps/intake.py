@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from worker.core.model import Event, Inbound, Unreadable
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import SourceUnknown
-from worker.ports import Entry, Inbox, Meter, Recorded, Source, Statement
+from worker.ports import Entry, Host, Inbox, Meter, Recorded, Source, Statement
 
 REPEAT_WINDOW_S = 600
 """How long a byte-identical body of stamped statements is taken for a retry, and not recorded again."""
@@ -67,6 +67,18 @@ class Intake:
             raise SourceUnknown
         endpoint.source.verify(inbound, endpoint.config.auth, endpoint.secrets, inbound.received_at)
         return understood(endpoint, without_secrets(inbound, endpoint.config.auth))
+
+    def welcome(self, inbound: Inbound) -> Mapping[str, str]:
+        """
+        Answer a sender that asks whether it may send: with the headers of a yes; none: its source knows no such thing.
+
+        Raises:
+            SourceUnknown: No such source is configured.
+        """
+        endpoint = self._endpoints().get(inbound.source)
+        if endpoint is None:
+            raise SourceUnknown
+        return endpoint.source.welcome(inbound) if isinstance(endpoint.source, Host) else {}
 
     def record(self, entry: Entry, done: Callable[[Recorded | Exception], None]) -> None:
         """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -53,7 +54,7 @@ class HookEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["method"] not in METHODS or (scope["method"] == "GET" and not scope["query_string"]):
-            await _answer(send, 405, b'{"error":"post it"}', (b"allow", ", ".join(METHODS).encode()))
+            await self._other(scope, send)
             return
         try:
             body = await self._body(scope, receive)
@@ -68,6 +69,19 @@ class HookEndpoint:
             await _answer(send, 503, b'{"error":"not now; come back later"}', (b"retry-after", RETRY_AFTER_S))
         else:
             await _answer(send, 202, _accepted(receipt))
+
+    async def _other(self, scope: Scope, send: Send) -> None:
+        """Answer what is no webhook: a sender that asks whether it may send, or a mistake."""
+        yes: Mapping[str, str] = {}
+        if scope["method"] == "OPTIONS":
+            with suppress(InboundError):
+                yes = self._intake.welcome(_inbound(scope, b"", self._clock))
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in yes.items()]
+        allow = (b"allow", ", ".join(METHODS).encode())
+        if yes:
+            await _answer(send, 200, b"{}", allow, *headers)
+        else:
+            await _answer(send, 405, b'{"error":"post it"}', allow)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         for name, value in scope["headers"]:

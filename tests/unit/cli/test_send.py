@@ -10,7 +10,6 @@ import pytest
 from tests.unit.web.site import Site, served
 from worker.bootstrap import endpoints, load_rules, utc_now
 from worker.sources import SOURCES
-from worker.sources._cases import example
 
 from .desk import SECRETS, Desk
 
@@ -55,13 +54,7 @@ def test_it_takes_a_file_or_the_example_and_not_both(desk: Desk, rules: Path) ->
         assert "name a file, or say --example" in said.err
 
 
-def test_a_source_that_reads_what_the_rules_say_has_no_example(desk: Desk, rules: Path) -> None:
-    said = desk("send", "--example", "ci", **SECRETS)
-    assert said.code == 2
-    assert "name a FILE" in said.err
-
-
-@pytest.mark.parametrize("kind", [kind for kind in SOURCES if example(kind)])
+@pytest.mark.parametrize("kind", SOURCES)
 def test_a_running_worker_with_the_sources_of_the_docs_page_takes_the_example(desk: Desk, kind: str) -> None:
     section = (DOCS / f"{kind}.md").read_text().partition("\n## In the rules directory\n")[2]
     written = re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[0]
