@@ -35,30 +35,24 @@ def storm(stage: Stage) -> Mapping[str, int]:
     """
     watcher, clock = stage.watcher, stage.clock
     blip = Problem("checkout", "critical", "node0:9100", clock())
-    stage.note("checkout fires …")
-    stage.send(blip)
+    stage.send("checkout fires …", blip)
     clock.until(clock() + timedelta(seconds=90))
-    stage.send(blip, ended=True)
-    stage.note("… and is well again after 90 s: shorter than the rule's hold, so the page stays silent")
+    stage.send(
+        "… and is well again after 90 s: shorter than the rule's hold, so the page stays silent", blip, ended=True
+    )
     clock.until(clock() + timedelta(seconds=60))
 
     alerts = list(_alerts(STORM, SERVICES, "warning", clock()))
-    stage.note(f"a storm: {len(alerts)} alerts over {', '.join(SERVICES)}")
-    for alert in alerts:
-        stage.send(alert)
+    stage.send(f"a storm: {len(alerts)} alerts over {', '.join(SERVICES)}", *alerts)
     watcher.until(lambda: bool(watcher.incidents()), "one incident open")
 
     worse = Problem("checkout", "critical", "node999:9100", clock())
-    stage.note("checkout gets worse: critical")
-    stage.send(worse)
+    stage.send("checkout gets worse: critical", worse)
     watcher.until(lambda: _posts(stage) >= 2, "an update that it got worse")
-    stage.send(worse, ended=True)
-    stage.note("the critical alert is over; the warnings remain")
+    stage.send("the critical alert is over; the warnings remain", worse, ended=True)
     watcher.until(lambda: _posts(stage) >= 3, "an update that it got better")
 
-    stage.note("every alert is resolved; the rule's quiet time runs")
-    for alert in alerts:
-        stage.send(alert, ended=True)
+    stage.send("every alert is resolved; the rule's quiet time runs", *alerts, ended=True)
     watcher.until(lambda: all(i.status == "resolved" for i in watcher.incidents()), "resolved")
     return _counts(stage)
 
@@ -85,9 +79,7 @@ def change(stage: Stage) -> Mapping[str, int]:
     watcher.until(lambda: _said(stage) >= 3, "the window in progress")
 
     alerts = list(_alerts(LATER_STORM, ("checkout",), "critical", clock()))
-    stage.note(f"{len(alerts)} alerts about checkout, which is worked on: the page stays silent")
-    for alert in alerts:
-        stage.send(alert)
+    stage.send(f"{len(alerts)} alerts about checkout, which is worked on: the page stays silent", *alerts)
     clock.until(clock() + timedelta(minutes=15))
     during = len(watcher.incidents()) - before
     stage.note("the ticket says done, earlier than planned; the alerts still fire")
@@ -95,9 +87,7 @@ def change(stage: Stage) -> Mapping[str, int]:
     watcher.until(lambda: _said(stage) >= 4, "the window complete")
     watcher.until(lambda: len(watcher.incidents()) > before, "an incident after the grace period")
 
-    stage.note("every alert is resolved")
-    for alert in alerts:
-        stage.send(alert, ended=True)
+    stage.send("every alert is resolved", *alerts, ended=True)
     watcher.until(lambda: all(i.status == "resolved" for i in watcher.incidents()), "resolved")
     after = len(watcher.incidents()) - before
     counts = {"windows": len(watcher.windows()), "posts": _said(stage), "alerts": len(alerts)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import os
 import tempfile
 import threading
@@ -68,6 +69,16 @@ class FastClock:
     def run(self, speed: float) -> None:
         """Go on at another *speed*, virtual seconds per second."""
         self._mark = (time.monotonic(), (self() - self.start).total_seconds(), speed)
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Stand still, at a full second, for the length of a block: what happens in it happens at once."""
+        speed = self._mark[2]
+        self._mark = (time.monotonic(), math.ceil((self() - self.start).total_seconds()), 0)
+        try:
+            yield
+        finally:
+            self.run(speed)
 
     def until(self, moment: datetime) -> None:
         """Wait for a virtual time."""
@@ -194,6 +205,7 @@ class Stage:
 
     Args:
         sources: The sources that the rules know, by name.
+        heard: Whether the worker has heard all that was sent.
     """
 
     clock: FastClock
@@ -202,14 +214,20 @@ class Stage:
     client: httpx.Client
     tell: Tell
     sources: Mapping[str, SourceConfig]
+    heard: Callable[[], bool]
 
     def note(self, text: str) -> None:
         """Tell what comes in."""
         self.tell(self.clock.minute(), "in", text)
 
-    def send(self, problem: Problem, *, ended: bool = False) -> None:
-        """Let an alert fire, or end."""
-        self.sender.post(self.client, problem, ended=ended)
+    def send(self, note: str, *problems: Problem, ended: bool = False) -> None:
+        """Let alerts fire, or end, all of them at once; and tell so."""
+        with self.clock.still():
+            self.note(note)
+            for problem in problems:
+                self.sender.post(self.client, problem, ended=ended)
+            while not self.heard():
+                time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -233,12 +251,13 @@ def stage(rules: Path, *, keep: bool, tell: Tell) -> Iterator[Stage]:
             known = endpoints(ready, environ)
             sender = Sender("", clock, known[alerts], known)
             staging.check_cast(ready, rules, sender.sample())
-            with _running(settings, environ, clock, ready) as sender.url, httpx.Client(trust_env=False) as client:
+            running = _running(settings, environ, clock, ready)
+            with running as sender.url, httpx.Client(trust_env=False) as client:
                 tell("00:00", "page", f"public page on {page.url}")
                 tell("00:00", "worker", f"listens on {sender.url}, rules from {rules}")
                 if staging.holds_back(loaded):
                     tell("00:00", "worker", "here it publishes by itself, whatever `publish` says in the rules")
-                yield Stage(clock, sender, Watcher(page, clock, tell), client, tell, loaded.sources)
+                yield Stage(clock, sender, Watcher(page, clock, tell), client, tell, loaded.sources, running.heard)
                 if keep:
                     _stay(page.url, sender.url, ledger, tell)
 
@@ -254,6 +273,10 @@ class _running:  # noqa: N801  (reads as a verb where it is used)
         self._up = threading.Event()
         self._server = Server(self._worker.app, settings.host, settings.port, self._started)
         self._thread = threading.Thread(target=self._server.run, name="web", daemon=True)
+
+    def heard(self) -> bool:
+        """Say whether nothing waits in the inbox."""
+        return not self._worker.ledger.pending(1)
 
     def _started(self, url: str) -> None:
         self._url = url

@@ -151,9 +151,9 @@ def _faster(opening: Opening) -> str:
 
 
 def _span(lead: timedelta) -> str:
-    from worker.core.drafts import humanised
+    from worker.core.phrases import duration
 
-    return f"{humanised(abs(lead))} {'before' if lead >= timedelta() else 'after'}"
+    return f"{duration(abs(lead))} {'before' if lead >= timedelta() else 'after'}"
 
 
 def _verdict(look: Outlook, *, online: bool) -> str:

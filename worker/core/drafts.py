@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from worker.core import membership, retry
 from worker.core.actions import KEPT_UPDATES, MATCHED, Working, blocked
@@ -478,15 +478,3 @@ def occurrence_key(page: str, identity: str, group: Mapping[str, str], leading: 
         started.isoformat() if started else "",
         leading.last_resolve.isoformat() if leading.last_resolve else "",
     )
-
-
-def humanised(length: timedelta) -> str:
-    """Say a length of time as people do: "under a minute", "12 minutes", "3 hours 5 minutes"."""
-    minutes = int(length.total_seconds() // 60)
-    if minutes < 1:
-        return "under a minute"
-    hours, rest = divmod(minutes, 60)
-    parts = [
-        f"{count} {unit}{'s' if count > 1 else ''}" for count, unit in ((hours, "hour"), (rest, "minute")) if count
-    ]
-    return " ".join(parts)

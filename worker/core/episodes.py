@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from worker.core import posts, relays
 from worker.core.actions import KEPT_UPDATES
-from worker.core.drafts import Context, Draft, Stimulus, Verdict, full, humanised, new_episode
+from worker.core.drafts import Context, Draft, Stimulus, Verdict, full, new_episode
 from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked, expire, heed
 from worker.core.membership import Heard
@@ -31,6 +31,7 @@ from worker.core.model import (
     Result,
     Severity,
 )
+from worker.core.phrases import duration
 from worker.core.ruleset import IncidentPlan, RelayPlan, TooShort
 from worker.core.words import Standing, counts
 
@@ -272,7 +273,7 @@ def _max_open(draft: Draft, plan: IncidentPlan) -> datetime | None:
     limit = opened + plan.max_open
     if draft.now < limit:
         return limit
-    draft.notice("max_open", f"open for {humanised(draft.now - opened)} and still firing; look whether it is true")
+    draft.notice("max_open", f"open for {duration(draft.now - opened)} and still firing; look whether it is true")
     draft.set(told_max_open=True)
     return None
 

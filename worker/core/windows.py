@@ -15,6 +15,7 @@ from typing import Any
 from worker.core import event_windows, page_windows, window_orders
 from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked
+from worker.core.markdown import cut
 from worker.core.matching import fits
 from worker.core.membership import Heard, joined
 from worker.core.model import (
@@ -22,6 +23,7 @@ from worker.core.model import (
     ActionState,
     ComponentStatus,
     Content,
+    Event,
     Origin,
     Outcome,
     Post,
@@ -31,6 +33,7 @@ from worker.core.model import (
     WindowStatus,
     digest,
 )
+from worker.core.phrases import duration
 from worker.core.ruleset import Driver, Missed, Said, WindowPlan
 from worker.core.window_drafts import (
     WAITING,
@@ -45,6 +48,9 @@ from worker.errors import EvaluationFailed
 
 MISSED_AFTER = timedelta(minutes=1)
 """A start that is noticed so much later was missed: nobody was there."""
+
+LONGEST_NAME = 80
+"""Characters of a signal's title that a notice repeats."""
 
 LOOK_AGAIN = timedelta(minutes=1)
 """How often it is asked whether the work is done at last."""
@@ -245,17 +251,28 @@ def _goes_on(draft: WindowDraft) -> bool:
         later = window.ends_at + overrun.extend
         later = later if later > draft.now else draft.now + overrun.extend
         draft.set(ends_at=later, extended=window.extended + 1, owed=Post.EXTEND)
-        draft.say(f"extended to {later.isoformat()}: `{busy.key}` of `{busy.source}` fires")
+        draft.say(f"extended to {later.isoformat()}: {_signal(busy)} fires")
     elif not window.overran:
         draft.set(overran=True)
         draft.say("takes longer than it may be extended")
         draft.notice(
             "overrun",
-            f"`{busy.key}` of `{busy.source}` fires after {window.extended} extensions: the page goes on saying that "
-            "the work is in progress, past the end that it names, and nothing is muted any more",
+            f"{_signal(busy)} still fires, and the end was put off {_often(window.extended)} by "
+            f"{duration(overrun.extend)}: the page goes on saying that the work is in progress, past the end that it "
+            "names, and nothing is muted any more; `statusbridge maintenance extend` or `complete` says what is true",
             Severity.ERROR,
         )
     return True
+
+
+def _signal(event: Event) -> str:
+    """Name a signal so that people know it: its key may be a mere number."""
+    called = f"`{event.key}` of `{event.source}`"
+    return f"“{cut(event.title, LONGEST_NAME)}” ({called})" if event.title else called
+
+
+def _often(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"
 
 
 def _start_due(window: Window) -> datetime:

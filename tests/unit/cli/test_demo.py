@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from worker.bootstrap import load_rules
 from worker.cli import staging
 from worker.cli.rehearsal import Problem, stage
 from worker.core.model import PublishMode
+from worker.core.phrases import duration
 
 from .desk import Desk
 
@@ -57,7 +59,7 @@ def changed(own: Path, old: str, new: str) -> None:
 def test_rules_of_ones_own_are_played_with_their_source_their_page_and_without_waiting(own: Path) -> None:
     told: list[str] = []
     with stage(own, keep=False, tell=lambda when, who, what: told.append(what)) as on:
-        on.send(Problem("checkout", "warning", "node0:9100", on.clock()))
+        on.send("it fires", Problem("checkout", "warning", "node0:9100", on.clock()))
         on.watcher.until(lambda: bool(on.watcher.incidents()), "an incident")
     assert any("whatever `publish` says" in line for line in told)
     assert told[-1] == "Shop · investigating · It is slow."
@@ -65,6 +67,20 @@ def test_rules_of_ones_own_are_played_with_their_source_their_page_and_without_w
     assert page.name == "Contoso"
     labels = {place.label for place in page.places().values()}
     assert labels == {"Europe / Shop", "Asia / Everything", "Lab / Feed"}
+
+
+def test_what_the_page_says_of_a_time_is_what_the_timeline_shows(own: Path) -> None:
+    changed(own, "It is well.", '"It lasted {{ episode.duration }}."')
+    told: list[tuple[str, str]] = []
+    with stage(own, keep=False, tell=lambda when, who, what: told.append((what, when))) as on:
+        alerts = [Problem("checkout", "warning", f"node{n}:9100", on.clock()) for n in range(60)]
+        on.send("they fire", *alerts)
+        on.clock.until(on.clock() + timedelta(minutes=2))
+        on.send("they are over", *alerts, ended=True)
+        on.watcher.until(lambda: any("It lasted" in what for what, _ in told), "resolved")
+    at = {what: int(when.split(":")[0]) * 60 + int(when.split(":")[1]) for what, when in told if when}
+    lasted = timedelta(seconds=at["they are over"] - at["they fire"])
+    assert f"Shop · resolved · It lasted {duration(lasted)}." in at
 
 
 def test_nothing_of_the_set_waits_and_no_secret_of_it_is_looked_up(own: Path) -> None:

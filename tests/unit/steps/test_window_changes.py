@@ -57,9 +57,20 @@ def test_beyond_the_last_extension_the_page_is_not_told_that_the_work_is_done(ma
     assert [line.split()[0] for line in rig.said if line.endswith("extend")] == ["240m", "255m"]
     assert windows(rig)[0].phase is WindowPhase.IN_PROGRESS
     assert rig.codes == ["overrun"]  # once
+    assert rig.notices[0].text.startswith(
+        "`m1` of `words` still fires, and the end was put off 2 times by 15 minutes: "
+    )
     works(rig, "resolved").passes("2m")
     assert rig.said[-1] == "481m complete complete"
     assert windows(rig)[0].phase is WindowPhase.COMPLETE
+
+
+def test_what_people_read_of_an_overrun_names_the_signal_and_hours(make: Make) -> None:
+    rig = running(make, ENTRY + OVERRUN.replace("15m", "150m").replace("times: 2", "times: 1"))
+    works(rig, title="Migration of the orders").passes("4h")
+    (told,) = (notice.text for notice in rig.notices)
+    assert "put off once by 2 hours 30 minutes: " in told
+    assert told.startswith("“Migration of the orders” (`m1` of `words`) still fires, ")
 
 
 def test_an_extension_keeps_what_is_muted_and_an_exhausted_one_does_not(make: Make) -> None:
