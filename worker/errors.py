@@ -9,6 +9,7 @@ Every exception of the project; a class exists only where some ``except`` decide
     │   ├── SourceUnknown       404
     │   ├── SignatureInvalid    401
     │   └── InboundTooLarge     413
+    ├── KeyNeeded               what proves a request has to be fetched first: fetch it, ask again
     ├── PayloadNotUnderstood    authentic, but not readable as events: recorded, answered 202
     ├── Overloaded              the backlog is full: 503 and Retry-After
     ├── LedgerUnavailable       the ledger cannot take a commit now: 503 and Retry-After
@@ -84,6 +85,14 @@ class InboundTooLarge(InboundError):
     """The body is larger than the limit."""
 
     http_status = 413
+
+
+class KeyNeeded(WorkerError):
+    """What proves a request has to be fetched first, from ``url``, which the source has looked at."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"the key at {url} is not known yet")
+        self.url = url
 
 
 class PayloadNotUnderstood(WorkerError):

@@ -101,6 +101,24 @@ class Host(Protocol):
         ...
 
 
+@runtime_checkable
+class Correspondent(Protocol):
+    """A source that needs something fetched, now and then: it says what, and somebody else fetches."""
+
+    def learn(self, url: str, content: bytes) -> None:
+        """
+        Take what ``verify`` has asked for by KeyNeeded.
+
+        Raises:
+            ConfigError, ValueError: It cannot be used.
+        """
+        ...
+
+    def errand(self, inbound: Inbound, config: SourceConfig) -> str:
+        """Name the address that an authentic inbound asks to be called; "": none."""
+        ...
+
+
 class Sender(Protocol):
     """
     What makes the bodies of one kind of source, to play rules with: it sends as the real one would, and remembers what

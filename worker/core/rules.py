@@ -242,13 +242,19 @@ def _auth(source: SourceSpec, entry: Entry, kinds: Mapping[str, SourceFacts]) ->
         return AuthConfig(scheme=scheme)
     if isinstance(options, tuple):
         return AuthConfig(scheme=scheme, secrets=_secrets(options, entry, ("auth", scheme)), options=known)
-    key, texts = next((key, value) for key, value in options if key in _SECRET_OPTIONS)
-    told = {option: value for option, value in options if option not in _SECRET_OPTIONS and value is not None}
+    key, texts = next(((key, value) for key, value in options if key in _SECRET_OPTIONS), ("", ()))
+    told = {name: _option(value) for name, value in options if name not in _SECRET_OPTIONS and value is not None}
     return AuthConfig(
         scheme=scheme,
         secrets=_secrets(texts, entry, ("auth", scheme, key)),
         options=told | {option: value for option, value in known.items() if option not in options.model_fields_set},
     )
+
+
+def _option(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else ""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _secrets(texts: Sequence[str], entry: Entry, loc: Path) -> tuple[SecretRef, ...]:

@@ -122,7 +122,7 @@ class AuthConfig:
     How a source's requests are proven authentic.
 
     Args:
-        scheme: "bearer", "basic", "hmac", "standard_webhooks", "header", "path_token" or "none".
+        scheme: "bearer", "basic", "hmac", "standard_webhooks", "header", "path_token", "sns" or "none".
         secrets: One or more; any may match, so that they can be rotated.
         options: The scheme's other options: ``header``, ``prefix``, ``username``, ``encoding``, ``timestamp``,
             ``parameter`` …

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from worker.ports import Sender, Source
 from worker.sources._shipped import shipped
 from worker.sources.alertmanager import Alertmanager, AlertmanagerSender
+from worker.sources.aws_sns import AwsSns
 from worker.sources.cloudevents import CloudEvents
 from worker.sources.grafana import Grafana
 from worker.sources.incident_io import IncidentIo, IncidentIoSender
@@ -21,6 +22,7 @@ from worker.sources.pagerduty import PagerDuty
 
 SOURCES: Mapping[str, Source] = {
     "alertmanager": Alertmanager(),
+    "aws_sns": AwsSns(),
     "cloudevents": CloudEvents(),
     "grafana": Grafana(),
     "incident_io": IncidentIo(),

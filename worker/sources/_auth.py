@@ -79,6 +79,8 @@ def sign(auth: AuthConfig, secrets: Sequence[str], body: bytes, now: datetime, d
     Raises:
         ConfigError: There is no secret, or it is none for this scheme.
     """
+    if auth.scheme not in _VERIFY:
+        raise ConfigError(f"only the real sender can sign by `{auth.scheme}`")
     if auth.scheme not in _SIGN:
         return {}
     return _SIGN[auth.scheme](_Order(auth.options, _first(secrets), body, now, delivery_id))

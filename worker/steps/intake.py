@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from worker.core.model import Event, Inbound, Unreadable
 from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import SourceUnknown
-from worker.ports import Entry, Host, Inbox, Meter, Recorded, Source, Statement
+from worker.ports import Correspondent, Entry, Host, Inbox, Meter, Recorded, Source, Statement
 
 REPEAT_WINDOW_S = 600
 """How long a byte-identical body of stamped statements is taken for a retry, and not recorded again."""
@@ -61,12 +61,31 @@ class Intake:
         Raises:
             SourceUnknown: No such source is configured.
             SignatureInvalid: It is not authentic.
+            KeyNeeded: That cannot be told before ``learn`` was given something.
         """
         endpoint = self._endpoints().get(inbound.source)
         if endpoint is None:
             raise SourceUnknown
         endpoint.source.verify(inbound, endpoint.config.auth, endpoint.secrets, inbound.received_at)
         return understood(endpoint, without_secrets(inbound, endpoint.config.auth))
+
+    def learn(self, inbound: Inbound, url: str, content: bytes) -> None:
+        """
+        Hand over what was missing to prove an inbound authentic.
+
+        Raises:
+            ConfigError, ValueError: It cannot be used.
+        """
+        endpoint = self._endpoints().get(inbound.source)
+        if endpoint is not None and isinstance(endpoint.source, Correspondent):
+            endpoint.source.learn(url, content)
+
+    def errand(self, inbound: Inbound) -> str:
+        """Name the address that an inbound, once recorded, asks to be called; "": none."""
+        endpoint = self._endpoints().get(inbound.source)
+        if endpoint is None or not isinstance(endpoint.source, Correspondent):
+            return ""
+        return endpoint.source.errand(inbound, endpoint.config)
 
     def welcome(self, inbound: Inbound) -> Mapping[str, str]:
         """

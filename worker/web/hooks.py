@@ -16,9 +16,10 @@ from typing import TypeVar
 from starlette.types import Receive, Scope, Send
 
 from worker.core.model import Inbound
-from worker.errors import InboundError, InboundTooLarge, LedgerUnavailable, Overloaded
+from worker.errors import InboundError, InboundTooLarge, KeyNeeded, LedgerUnavailable, Overloaded
 from worker.ports import Clock, Entry, Meter, Recorded
 from worker.steps.intake import Intake, Receipt
+from worker.web.errands import Errands
 
 PREFIX = "/hooks/"
 METHODS = ("POST", "PUT", "GET")
@@ -35,18 +36,29 @@ class HookEndpoint:
     Args:
         max_body: Bytes; a larger body is refused before it is read.
         ring: Called once something new is on disk.
+        errands: Fetches what sources need.
 
     Attributes:
         received: How many inbounds were authentic so far.
     """
 
-    def __init__(self, intake: Intake, *, max_body: int, clock: Clock, meter: Meter, ring: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        *,
+        max_body: int,
+        clock: Clock,
+        meter: Meter,
+        ring: Callable[[], None],
+        errands: Errands | None = None,
+    ) -> None:
         self.received = 0
         self._intake = intake
         self._max_body = max_body
         self._clock = clock
         self._meter = meter
         self._ring = ring
+        self._errands = errands or Errands(clock)
         self._arrived: list[tuple[Entry, asyncio.Future[Recorded]]] = []
         self._settled: deque[tuple[asyncio.Future[Recorded], Recorded | Exception]] = deque()
         self._waking = False
@@ -60,15 +72,18 @@ class HookEndpoint:
             body = await self._body(scope, receive)
             if body is None:
                 return
-            receipt = await self._recorded(_inbound(scope, body, self._clock))
+            inbound = _inbound(scope, body, self._clock)
+            receipt = await self._recorded(inbound)
         except InboundError as wrong:
             self._meter.count("inbounds_refused", reason=type(wrong).__name__)
             await _answer(send, wrong.http_status, _refusal(wrong))
-        except (Overloaded, LedgerUnavailable) as ours:
+        except (Overloaded, LedgerUnavailable, KeyNeeded) as ours:
             self._meter.count("inbounds_refused", reason=type(ours).__name__)
             await _answer(send, 503, b'{"error":"not now; come back later"}', (b"retry-after", RETRY_AFTER_S))
         else:
             await _answer(send, 202, _accepted(receipt))
+            if not receipt.accepted and (url := self._intake.errand(inbound)):
+                self._errands.run(url)
 
     async def _other(self, scope: Scope, send: Send) -> None:
         """Answer what is no webhook: a sender that asks whether it may send, or a mistake."""
@@ -107,7 +122,11 @@ class HookEndpoint:
         return body
 
     async def _recorded(self, inbound: Inbound) -> Receipt:
-        entry = self._intake.understood(inbound)
+        try:
+            entry = self._intake.understood(inbound)
+        except KeyNeeded as needed:
+            await self._errands.bring(needed.url, partial(self._intake.learn, inbound))
+            entry = self._intake.understood(inbound)
         self.received += 1
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Recorded] = loop.create_future()

@@ -57,7 +57,8 @@ def test_it_takes_a_file_or_the_example_and_not_both(desk: Desk, rules: Path) ->
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_running_worker_with_the_sources_of_the_docs_page_takes_the_example(desk: Desk, kind: str) -> None:
     section = (DOCS / f"{kind}.md").read_text().partition("\n## In the rules directory\n")[2]
-    written = re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)[0]
+    blocks = re.findall(r"^```yaml\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    written = next(block for block in blocks if "{sns:" not in block)  # what only the real sender can sign
     Path("rules").mkdir()
     Path("rules/sources.yaml").write_text(written)
     secrets = dict.fromkeys(re.findall(r"\$\{(\w+)\}", written), "whsec_" + "A" * 32)

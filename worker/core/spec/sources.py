@@ -8,7 +8,21 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from worker.core.spec.matches import Match
-from worker.core.spec.scalars import Cel, Header, Line, Secrets, Short, Span, Strict, Word, must, not_empty, what
+from worker.core.spec.scalars import (
+    ONE_OR_MANY,
+    Cel,
+    Flag,
+    Header,
+    Line,
+    Secrets,
+    Short,
+    Span,
+    Strict,
+    Word,
+    must,
+    not_empty,
+    what,
+)
 
 _SECRETS_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
@@ -54,6 +68,24 @@ class HeaderAuth(Strict):
     value: Secrets = Field(description="Its value, or several that are all good. Required.")
 
 
+def _topic(value: str) -> str:
+    if not value.startswith("arn:") or value.count(":") != 5:
+        raise must("must be the ARN of a topic, such as `arn:aws:sns:eu-west-1:123456789012:alarms`")
+    return value
+
+
+Topics = Annotated[tuple[Annotated[Line, AfterValidator(_topic)], ...], AfterValidator(not_empty), ONE_OR_MANY]
+
+
+class SnsAuth(Strict):
+    """The signature of Amazon SNS, which needs no secret."""
+
+    topics: Topics = Field(description="The ARN of the topic, or several: no other is believed. Required.")
+    confirm: Flag = Field(
+        default=False, description="Whether to confirm subscriptions to them without asking. Default: false."
+    )
+
+
 class AuthSpec(Strict):
     """How requests are proven authentic: exactly one of these."""
 
@@ -74,6 +106,8 @@ class AuthSpec(Strict):
     path_token: Secrets | None = Field(
         default=None, description="A token in the address that the sender calls, `?token=…`."
     )
+
+    sns: SnsAuth | None = Field(default=None, description="The signature of Amazon SNS: {topics, confirm}.")
 
     @model_validator(mode="after")
     def _one_scheme(self) -> Self:
