@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from worker.core.brakes import Posted
+from worker.core.concerns import Mailbox, Standing
 from worker.core.drift import Sweep
 from worker.core.footprints import Footprint
 from worker.core.model import (
@@ -295,9 +296,9 @@ class Commit:
     """
     What a step submits: rows, and the versions that they were read at.
 
-    Every episode, window, signal and sweep carries the version it was read at (0: new); the ledger refuses the whole
-    commit with Conflict when one of them has another by now, and stores version + 1. Changes of actions and attempts
-    always travel with their episode or window.
+    Every episode, window, signal, sweep and memo carries the version it was read at (0: new); the ledger refuses the
+    whole commit with Conflict when one of them has another by now, and stores version + 1. Changes of actions and
+    attempts always travel with their episode or window.
 
     Args:
         actions: Every action that is new or changed; those of an episode's ``actions`` that did not change need not.
@@ -305,6 +306,8 @@ class Commit:
         wakes: (rule id, page): live episodes of these are looked at again now, and their versions move on; a rule id
             of "" is any.
         flags: Set, or taken away.
+        memos: What is remembered of notices.
+        taken: The numbers of notices that are on their way to their receivers from now on.
         beats: Of the canaries that were heard or looked at; the newest word wins.
         now: The time of the commit.
     """
@@ -324,6 +327,8 @@ class Commit:
     flags: Sequence[Flag] = ()
     beats: Sequence[Beat] = ()
     sweeps: Sequence[Sweep] = ()
+    memos: Sequence[Standing | Mailbox] = ()
+    taken: Sequence[int] = ()
     revisions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -531,6 +536,69 @@ class Switches(Protocol):
 
     def sending(self, page: str = "") -> Sequence[str]:
         """Give the ids of the actions whose attempt may be on its way; "": to whatever page."""
+        ...
+
+
+class Notices(Protocol):
+    """Notices from when they were made until every receiver has them."""
+
+    def untaken(self, since: datetime, limit: int) -> Sequence[tuple[int, datetime, Notice]]:
+        """Give notices made at *since* or later that nobody has taken on their way, the oldest first, numbered."""
+        ...
+
+    def numbered(self, numbers: Collection[int]) -> Sequence[tuple[int, datetime, Notice]]:
+        """Give those of the notices that are still there, in order."""
+        ...
+
+    def standing(self) -> Standing:
+        """Give what was told and is not over."""
+        ...
+
+    def mailbox(self, receiver: str) -> Mailbox:
+        """Give what waits for a receiver."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """
+    A notice as it is told.
+
+    Args:
+        link: Where a person looks; "" where that is not known.
+    """
+
+    at: datetime
+    notice: Notice
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """
+    What a receiver made of what it was told.
+
+    Args:
+        taken: It has it.
+        detail: Why not, for people, free of secrets.
+        retry_at: The earliest next try, where it told one.
+    """
+
+    taken: bool
+    detail: str = ""
+    retry_at: datetime | None = None
+
+
+class Receiver(Protocol):
+    """Where notices go: one webhook."""
+
+    def tell(self, told: Sequence[Told], dropped: int) -> Receipt:
+        """
+        Tell some notices at once, in order; every failure is a receipt, never an exception.
+
+        Args:
+            dropped: How many more there were that are not told here.
+        """
         ...
 
 

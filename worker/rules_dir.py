@@ -298,7 +298,7 @@ def secret_refs(rule_set: RuleSet) -> list[SecretRef]:
     return [
         *(page.api_key for page in rule_set.pages.values() if page.api_key is not None),
         *(secret for source in rule_set.sources.values() for secret in source.auth.secrets),
-        *(notice.webhook for notice in rule_set.notices),
+        *(notice.address for notice in rule_set.notices),
     ]
 
 

@@ -32,6 +32,7 @@ class Settings:
         poll: Seconds between looks at the ledger when nothing rings.
         reload: Seconds between looks at the rules directory; 0: only when asked.
         watch: Seconds between looks at what each page shows of ours.
+        external_url: Where people reach this worker, for links in notices; "": notices bear none.
         widget_ttl: Seconds for which the widget of a page is fresh: so often at most the page is asked for it.
         widget_stale: Seconds after which an old one is not shown any more while the page does not answer.
         retention_days: How long webhooks are kept as they came, and what was heard in them.
@@ -52,6 +53,7 @@ class Settings:
     poll: float = 2.0
     reload: float = 2.0
     watch: float = 60.0
+    external_url: str = ""
     widget_ttl: float = 30.0
     widget_stale: float = 3600.0
     retention_days: int = 30

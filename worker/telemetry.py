@@ -32,6 +32,7 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "takeovers": ("Incidents and windows of ours that people took over on the page.", ("page",)),
     "sweeps": ("Comparisons of a whole page with the ledger.", ("page",)),
     "braked": ("Posts that a brake kept waiting, or made silent.", ("page",)),
+    "notices_told": ("Notices that were told to a receiver, or that it did not take.", ("outcome",)),
     "reloads": ("Times that the rules were read again.", ("outcome",)),
     "page_reads_failed": ("Reads of a page that failed.", ("page",)),
     "widget_requests": ("Questions for the widget of a page.", ("page", "outcome")),

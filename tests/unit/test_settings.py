@@ -55,6 +55,7 @@ VALUES: dict[str, tuple[str, object]] = {
     "poll": ("0.5", 0.5),
     "reload": ("7.5", 7.5),
     "watch": ("5", 5.0),
+    "external_url": ("https://bridge.example.com", "https://bridge.example.com"),
     "widget_ttl": ("5", 5.0),
     "widget_stale": ("60", 60.0),
     "retention_days": ("60", 60),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from worker.bootstrap import all_at_once, endpoints, key_of, providers, rule_book
+from worker.bootstrap.notifying import Receivers, receivers
 from worker.bootstrap.pages import PageDirectory
 from worker.core.model import Notice
 from worker.core.rulebook import RuleBook
@@ -26,6 +27,7 @@ class InForce:
         book: The same, to be asked.
         directories: Page to what is known of it.
         keys: Page to its secret.
+        receivers: Of notices.
     """
 
     rules: RuleSet
@@ -34,6 +36,7 @@ class InForce:
     directories: Mapping[str, PageDirectory]
     channels: Mapping[str, Channel]
     keys: Mapping[str, str] = field(repr=False)
+    receivers: Receivers
 
 
 def in_force(
@@ -59,6 +62,8 @@ def in_force(
             read = endpoints(rules, environ)
         with problems:
             clients = providers(rules, environ, clock)
+        with problems:
+            told = receivers(rules, environ, clock)
     keys = {name: key_of(page, environ) for name, page in rules.pages.items()}
     directories: dict[str, PageDirectory] = {}
     channels: dict[str, Channel] = {}
@@ -75,6 +80,7 @@ def in_force(
         directories=directories,
         channels=channels,
         keys=keys,
+        receivers=told,
     )
 
 

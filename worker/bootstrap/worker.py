@@ -20,6 +20,7 @@ from worker.bootstrap import load_rules, pages, utc_now
 from worker.bootstrap.doubt import MARK_EVERY_S, hold_back
 from worker.bootstrap.evenness import Evenness
 from worker.bootstrap.in_force import InForce, in_force
+from worker.bootstrap.notifying import Heart, link_to
 from worker.bootstrap.reload import Reloader
 from worker.bootstrap.widgets import Widgets
 from worker.core.model import PAUSE, UNMATCHED, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
@@ -34,6 +35,7 @@ from worker.steps.advance import Advance
 from worker.steps.command import Commands
 from worker.steps.deliver import Deliver
 from worker.steps.intake import Intake
+from worker.steps.notify import Notify
 from worker.steps.observe import Observe
 from worker.steps.react import React
 from worker.telemetry import PrometheusMeter
@@ -55,6 +57,7 @@ PATIENCE_S = 1.0
 """How long to wait for a command that writes to the ledger just now."""
 
 SWEEP_S = 0.5
+HEART_S = 1.0
 MOST_ROUNDS = 100
 """How often advance may find work in a row before the clock rings again, so that a fault cannot spin."""
 
@@ -182,6 +185,20 @@ class Worker:
         self._reloading = Loop("rules", self.reload.look, self.settings.reload or RELOAD_UNASKED_S)
         self._pruning = Loop("retention", Courtesy(partial(self._prune, clock), self._arrived), PRUNE_EVERY_S)
         self._marking = Loop("mark", ledger.mark, MARK_EVERY_S)
+        self._notify = Notify(
+            notices=ledger,
+            footprints=ledger,
+            switches=ledger,
+            committer=committer,
+            targets=lambda: self._force.receivers.targets,
+            pages=lambda: self._force.rules.pages,
+            link=partial(link_to, self.settings.external_url),
+            clock=clock,
+            meter=meter,
+        )
+        self._telling = Loop("notices", self._once_caught_up(self._notify.run_once), poll)
+        heart = Heart(lambda: self._force.receivers.hearts, self.ready_and_alive, self._notify.failing, clock)
+        self._beating = Loop("heartbeat", heart, HEART_S)
         self._alarm = AlarmClock(self._advance_all, poll)
         sweep = Sweep(self._alarm, self._advance_all, clock, partial(meter.count, "alarms_missed"))
         self._sweeping = Loop("sweep", sweep, SWEEP_S)
@@ -254,6 +271,7 @@ class Worker:
     @property
     def _loops(self) -> Sequence[Loop]:
         of_pages = (*self._observing.values(), *self._asking.values())
+        of_team = (self._telling, self._beating)
         return (
             self._reacting,
             *self._delivering,
@@ -262,6 +280,7 @@ class Worker:
             self._marking,
             self._reloading,
             self._sweeping,
+            *of_team,
         )
 
     def _prune(self, clock: Clock, limit: int) -> int:
@@ -290,6 +309,7 @@ class Worker:
     def _announce(self, commit: Commit) -> None:
         """Tell the notices, and ring: for those who deliver actions, and the clock for when an episode wakes."""
         for notice in commit.notices:
+            self._telling.ring()
             LOG.log(_LEVELS[notice.severity], notice.text, notice=notice.code, about=notice.subject)
         ready = sum(action.state is ActionState.QUEUED for action in commit.actions)
         settled = any(action.state.settled for action in commit.actions)
@@ -407,6 +427,10 @@ class Worker:
         """Name what only a restart would mend."""
         wrong = {loop.name: "not running" for loop in self._loops if not loop.alive}
         return wrong if self._alarm.alive else {**wrong, "alarm": "does not ring; the sweep does its work"}
+
+    def ready_and_alive(self) -> Mapping[str, str]:
+        """Name all of it."""
+        return {**self.alive(), **self.ready()}
 
     def ready(self) -> Mapping[str, str]:
         """Name what keeps the worker from doing its work."""

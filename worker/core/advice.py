@@ -25,20 +25,6 @@ ANY = "*"
 _SEVERITY_FIELDS = ("severity", "labels.severity")
 
 
-_NOT_YET: Mapping[str, Sequence[Path]] = {
-    "notices": ((),),
-}
-"""What a file may already say although nothing acts on it in this version."""
-
-
-def advise_of_what_is_to_come(what: str, entry: Entry, report: Report) -> None:
-    """Warn of keys that nothing acts on yet: silence would be taken for a promise."""
-    for path in _NOT_YET[what]:
-        if find(entry.data, *path) is not None:
-            named = ".".join(map(str, path)) or what
-            report.odd(entry.key(path), f"`{named}` is checked, but this version does not act on it yet")
-
-
 def advise_source(entry: Entry, source: SourceSpec, report: Report) -> None:
     """Warn of a source that believes anybody."""
     if source.auth == "none":

@@ -765,12 +765,14 @@ class Notice:
         code: Closed set, for machines: "held", "parked", "max_open", "evaluation_failed" …
         subject: What it is about: an action, episode, source or page id.
         text: One sentence or two.
+        over: It tells that what was told under the same code and subject is over.
     """
 
     code: str
     subject: str
     text: str
     severity: Severity = Severity.WARNING
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

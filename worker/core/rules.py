@@ -28,6 +28,7 @@ from worker.core.documents import Path
 from worker.core.gathering import Gathered, gather
 from worker.core.model import digest
 from worker.core.ruleset import (
+    HEARTBEAT,
     AuthConfig,
     ComponentRef,
     Limits,
@@ -191,8 +192,13 @@ class _Loader:
 
     def _notice(self, entry: Entry) -> NoticeTarget | None:
         notice = self._read(NoticeSpec, entry)
-        advice.advise_of_what_is_to_come("notices", entry, self._report)
-        return NoticeTarget(webhook=_secret(notice.webhook, entry, ("webhook",))) if notice is not None else None
+        if notice is None:
+            return None
+        if notice.webhook is None:
+            address = _secret(notice.heartbeat or "", entry, ("heartbeat",))
+            return NoticeTarget(address=address, format=HEARTBEAT, every=notice.every)
+        address = _secret(notice.webhook, entry, ("webhook",))
+        return NoticeTarget(address=address, format=notice.format, least=notice.least)
 
 
 def _words(rule: Entry) -> list[str]:
@@ -285,6 +291,6 @@ def _hash(
             "sources": {name: spec for name, (_, spec) in sources.items()},
             "rules": {rule.id: rule.hash for rule in rules},
             "maintenance": {window.id: window.hash for window in windows},
-            "notices": sorted(str(notice.webhook) for notice in notices),
+            "notices": sorted(f"{n.address} {n.format} {n.least} {n.every}" for n in notices),
         }
     )

@@ -455,11 +455,25 @@ class Rule:
         return self.was or self.id
 
 
+HEARTBEAT = "heartbeat"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeTarget:
-    """Where notices go."""
+    """
+    Where notices go, or who wants to hear that all is well.
 
-    webhook: SecretRef
+    Args:
+        address: Of the webhook, or of what is called.
+        format: "slack", "json", or HEARTBEAT.
+        least: How loud a notice must be: "info", "warning" or "error".
+        every: How often a heartbeat is called.
+    """
+
+    address: SecretRef
+    format: str = "slack"
+    least: str = "info"
+    every: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ from worker.ledger.rows import (
     event_values,
     flag_values,
     member_values,
+    memo_values,
     notice_values,
     signal_values,
     stored_id,
@@ -64,6 +65,7 @@ from worker.ledger.tables import (
     FLAG,
     INBOUND,
     MEMBER,
+    MEMO,
     NOTICE,
     REVISION,
     SIGNAL,
@@ -120,6 +122,8 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
     _versioned(connection, WINDOW, map(window_values, commit.windows))
     _members(connection, [*commit.episodes, *commit.windows], known)
     _versioned(connection, SWEEP, map(sweep_values, commit.sweeps))
+    _versioned(connection, MEMO, map(memo_values, commit.memos))
+    _take(connection, commit.taken)
     run_many(connection, _ACTIONS, (action_values(action, now, commit.lease) for action in commit.actions))
     run_many(connection, _ATTEMPTS, map(attempt_values, commit.attempts))
     run_many(connection, _REVISIONS, _revisions(commit))
@@ -147,6 +151,13 @@ def _handle(connection: Connection, handled: Sequence[Handled]) -> None:
             where = INBOUND.c.seq.in_(some), INBOUND.c.state == PENDING
             changed = connection.execute(update(INBOUND).where(*where).values(state=state, detail=detail))
             _expect(changed.rowcount, len(some), "an inbound was handled meanwhile")
+
+
+def _take(connection: Connection, notices: Sequence[int]) -> None:
+    for some in chunks(notices):
+        where = NOTICE.c.id.in_(some), NOTICE.c.taken.is_(False)
+        changed = connection.execute(update(NOTICE).where(*where).values(taken=True))
+        _expect(changed.rowcount, len(some), "a notice was taken meanwhile")
 
 
 def _versioned(connection: Connection, table: Table, rows: Iterable[Values]) -> None:
@@ -209,8 +220,9 @@ def _at_stored_version(table: Table) -> Update:
     return update(table).where(and_(*keys, table.c.version == bindparam("at_version")))
 
 
-_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in (SIGNAL, EPISODE, WINDOW, SWEEP)}
-_OLD = {table: _at_stored_version(table) for table in (SIGNAL, EPISODE, WINDOW, SWEEP)}
+_VERSIONED = (SIGNAL, EPISODE, WINDOW, SWEEP, MEMO)
+_NEW = {table: insert_new(table, table.primary_key.columns.keys()) for table in _VERSIONED}
+_OLD = {table: _at_stored_version(table) for table in _VERSIONED}
 
 _STORED_MEMBERS = select(
     MEMBER.c.aggregate,

@@ -17,6 +17,7 @@ from worker.ledger.episodes import Episodes
 from worker.ledger.footprints import Footprints
 from worker.ledger.inbox import Inbox
 from worker.ledger.marks import Marks
+from worker.ledger.notices import Notices
 from worker.ledger.outbox import Outbox
 from worker.ledger.postgres import PostgresDatabase
 from worker.ledger.queries import Queries
@@ -31,11 +32,23 @@ from worker.ports import Clock
 
 
 class Ledger(
-    Commits, Inbox, Episodes, Windows, Outbox, Footprints, Switches, Queries, Activity, Retention, Recordings, Marks
+    Commits,
+    Inbox,
+    Episodes,
+    Windows,
+    Outbox,
+    Footprints,
+    Switches,
+    Notices,
+    Queries,
+    Activity,
+    Retention,
+    Recordings,
+    Marks,
 ):
     """
     Implements ``Committer``, ``Inbox``, ``Episodes``, ``Windows``, ``Outbox``, ``Footprints``, ``Switches``,
-    ``Queries``, ``Retention`` and ``Recordings``; and ``Marks``, for whoever starts a worker on it.
+    ``Notices``, ``Queries``, ``Retention`` and ``Recordings``; and ``Marks``, for whoever starts a worker on it.
 
     Every method may be called from any thread, is one transaction, and raises LedgerUnavailable where the database
     cannot be used now.

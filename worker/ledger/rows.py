@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Row
 
+from worker.core.concerns import Mailbox, Standing
 from worker.core.drift import Sweep
 from worker.core.model import (
     Action,
@@ -42,6 +43,8 @@ EVENTS = Form(Event)
 SIGNALS = Form(Signal, without=("version",))
 EPISODES = Form(Episode, without=("members", "actions", "wake_at", "version"))
 WINDOWS = Form(Window, without=("members", "actions", "wake_at", "version"))
+STANDINGS = Form(Standing, without=("version",))
+MAILBOXES = Form(Mailbox, without=("receiver", "version"))
 SWEEPS = Form(Sweep, without=("version",))
 ACTIONS = Form(Action, without=("not_before",))
 BEATS = Form(Beat, without=("source", "heard_at"))
@@ -279,7 +282,25 @@ def notice_values(notice: Notice, at: datetime) -> Values:
         "subject": notice.subject,
         "severity": notice.severity.value,
         "text": notice.text,
+        "over": notice.over,
+        "taken": False,
     }
+
+
+def memo_values(memo: Standing | Mailbox) -> Values:
+    """What is remembered of notices, under the name that it is found by."""
+    form: Form[Any] = STANDINGS if isinstance(memo, Standing) else MAILBOXES
+    return {"name": memo.name, "version": memo.version + 1, "body": form.write(memo)}
+
+
+def standing_of(row: AnyRow) -> Standing:
+    """Give what stands."""
+    return STANDINGS.read(row.body, version=row.version)
+
+
+def mailbox_of(row: AnyRow, receiver: str) -> Mailbox:
+    """Give what waits for a receiver."""
+    return MAILBOXES.read(row.body, receiver=receiver, version=row.version)
 
 
 def flag_values(flag: Flag) -> Values:
@@ -294,7 +315,7 @@ def flag_of(row: AnyRow) -> Flag:
 
 def notice_of(row: AnyRow) -> Notice:
     """Give the message."""
-    return Notice(code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity))
+    return Notice(code=row.code, subject=row.subject, text=row.text, severity=Severity(row.severity), over=row.over)
 
 
 def beat_values(beat: Beat) -> Values:

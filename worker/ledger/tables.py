@@ -221,9 +221,10 @@ class DecisionRow(Row, table=True):
 
 
 class NoticeRow(Row, table=True):
-    """A message to the team that runs this."""
+    """A message to the team that runs this. ``taken``: it is on its way to every receiver that there was."""
 
     __tablename__ = "notice"
+    __table_args__ = (Index(None, "taken", "id"),)
 
     id: int = Field(sa_type=Big, primary_key=True)
     at: datetime = Field(sa_type=Utc)
@@ -231,6 +232,18 @@ class NoticeRow(Row, table=True):
     subject: str = Field(sa_type=Words)
     severity: int
     text: str = Field(sa_type=Words)
+    over: bool
+    taken: bool
+
+
+class MemoRow(Row, table=True):
+    """What is remembered of notices: what they are about and stands still, and what waits for each receiver."""
+
+    __tablename__ = "memo"
+
+    name: str = Field(sa_type=Words, primary_key=True)
+    version: int
+    body: str = Field(sa_type=Text)
 
 
 class RevisionRow(Row, table=True):
@@ -287,6 +300,7 @@ ACTION = _table(ActionRow)
 ATTEMPT = _table(AttemptRow)
 DECISION = _table(DecisionRow)
 NOTICE = _table(NoticeRow)
+MEMO = _table(MemoRow)
 REVISION = _table(RevisionRow)
 SWEEP = _table(SweepRow)
 FLAG = _table(FlagRow)

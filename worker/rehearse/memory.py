@@ -104,6 +104,12 @@ class MemoryLedger(Questions):
         for sweep in commit.sweeps:
             if sweep.version != self.sweep(sweep.page).version:
                 raise Conflict("a sweep was changed meanwhile")
+        for memo in commit.memos:
+            known = self._memos.get(memo.name)
+            if memo.version != (known.version if known is not None else 0):
+                raise Conflict("a memo was changed meanwhile")
+        if not self._taken.isdisjoint(commit.taken):
+            raise Conflict("a notice was taken meanwhile")
         new = {signal.id for signal in commit.signals}
         aggregates: list[Episode | Window] = [*commit.episodes, *commit.windows]
         members = (key for each in aggregates for key in each.members)
@@ -132,6 +138,9 @@ class MemoryLedger(Questions):
             del self._stirring[at_rest]
         for sweep in commit.sweeps:
             self._sweeps[sweep.page] = replace(sweep, version=sweep.version + 1)
+        for memo in commit.memos:
+            self._memos[memo.name] = replace(memo, version=memo.version + 1)
+        self._taken.update(commit.taken)
         for action in commit.actions:
             self._put(action, commit)
         for attempt in commit.attempts:

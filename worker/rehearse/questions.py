@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from worker.core.concerns import Mailbox, Standing, mailbox_name
 from worker.core.drift import Sweep, counted
 from worker.core.footprints import Footprint
 from worker.core.model import (
@@ -213,6 +214,25 @@ class Questions(Shelves):
             **{f"actions_done_{kind}": done[kind] for kind in ActionKind},
             **{f"drift_{kind}": count for kind, count in counted(drifts).items()},
         }
+
+    def untaken(self, since: datetime, limit: int) -> Sequence[tuple[int, datetime, Notice]]:
+        with self._lock:
+            numbered = [(number, at, notice) for number, (at, notice) in enumerate(self._notices, 1)]
+        return [each for each in numbered if each[0] not in self._taken and each[1] >= since][:limit]
+
+    def numbered(self, numbers: Collection[int]) -> Sequence[tuple[int, datetime, Notice]]:
+        with self._lock:
+            return [(n, *self._notices[n - 1]) for n in sorted(numbers) if 0 < n <= len(self._notices)]
+
+    def standing(self) -> Standing:
+        with self._lock:
+            known = self._memos.get(Standing().name)
+        return known if isinstance(known, Standing) else Standing()
+
+    def mailbox(self, receiver: str) -> Mailbox:
+        with self._lock:
+            known = self._memos.get(mailbox_name(receiver))
+        return known if isinstance(known, Mailbox) else Mailbox(receiver=receiver)
 
     def notices(
         self, limit: int = 100, *, since: datetime | None = None, severity: Severity = Severity.INFO, skip: int = 0

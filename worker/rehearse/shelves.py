@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from worker.core.concerns import Mailbox, Standing
 from worker.core.drift import Sweep
 from worker.core.model import (
     Action,
@@ -75,6 +76,8 @@ class Shelves:
         self._decisions: list[Decision] = []
         self._beats: dict[str, Beat] = {}
         self._notices: list[tuple[datetime, Notice]] = []
+        self._taken: set[int] = set()
+        self._memos: dict[str, Standing | Mailbox] = {}
         self._revisions: dict[str, Mapping[str, Any]] = {}
         self._flags: dict[tuple[str, str], Flag] = {}
 

@@ -176,10 +176,7 @@ def test_the_examples_of_the_reference_are_yaml() -> None:
 def test_the_whole_format_loads_without_a_problem() -> None:
     rules = good()
     assert [rule.id for rule in rules.rules] == ["database-down", "shop-down", "region-down", "major", "deployment"]
-    assert [warning for warning in rules.warnings if "does not act on it yet" not in warning] == []
-    assert {warning.split("`")[1] for warning in rules.warnings} == {
-        "notices",
-    }
+    assert not rules.warnings
     assert [window.id for window in rules.maintenance] == ["weekly", "once"]
     deployment = rules.rules[4].plan
     assert isinstance(deployment, EventWindowPlan)
@@ -221,7 +218,12 @@ def test_pages_and_sources_become_configurations() -> None:
     assert page.publish is PublishMode.AUTO
     assert page.adoption is not None
     assert [(line.field, line.values) for line in page.adoption.title] == [("title", ("^Planned.*",))]
-    assert rules.notices[0].webhook.kind == "file"
+    assert [(each.address.kind, each.format, each.least) for each in rules.notices] == [
+        ("file", "slack", "info"),
+        ("env", "json", "warning"),
+        ("env", "heartbeat", "info"),
+    ]
+    assert rules.notices[2].every == timedelta(minutes=5)
     assert (builds.auth.scheme, builds.auth.options["prefix"], builds.auth.options["algorithm"]) == (
         "hmac",
         "sha256=",

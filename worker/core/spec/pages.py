@@ -139,6 +139,29 @@ class PageSpec(Strict):
 
 
 class NoticeSpec(Strict):
-    """Where notices to the team go."""
+    """Where notices to the team go, or who wants to hear that all is well: exactly one of the two."""
 
-    webhook: Secret = Field(description="The address to post notices to, ${NAME} or ${file:/path}. Required.")
+    webhook: Secret | None = Field(
+        default=None, description="The address to post notices to, ${NAME} or ${file:/path}."
+    )
+    format: Literal["slack", "json"] = Field(
+        default="slack",
+        description="What is posted to `webhook`: `slack` as Slack and those that take the same, `json` for programs. "
+        "Default: slack.",
+    )
+    least: Literal["info", "warning", "error"] = Field(
+        default="info", description="How loud a notice must be to go to `webhook`, at least. Default: info."
+    )
+    heartbeat: Secret | None = Field(
+        default=None, description="The address to call while all is well, ${NAME} or ${file:/path}."
+    )
+    every: Duration = Field(default=parse_duration("1m"), description="How often `heartbeat` is called. Default: 1m.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.webhook is None) == (self.heartbeat is None):
+            raise must("must have exactly one of `webhook`, `heartbeat`")
+        other = {"every"} if self.webhook is not None else {"format", "least"}
+        if odd := sorted(other & self.model_fields_set):
+            raise must(f"has no use for `{odd[0]}` beside `{'webhook' if self.webhook is not None else 'heartbeat'}`")
+        return self
