@@ -15,6 +15,7 @@ from worker.sources._shipped import shipped
 from worker.sources.alertmanager import Alertmanager, AlertmanagerSender
 from worker.sources.aws_sns import AwsSns
 from worker.sources.cloudevents import CloudEvents
+from worker.sources.github import GitHub
 from worker.sources.grafana import Grafana
 from worker.sources.incident_io import IncidentIo, IncidentIoSender
 from worker.sources.json_mapping import JsonSource
@@ -24,6 +25,7 @@ SOURCES: Mapping[str, Source] = {
     "alertmanager": Alertmanager(),
     "aws_sns": AwsSns(),
     "cloudevents": CloudEvents(),
+    "github": GitHub(),
     "grafana": Grafana(),
     "incident_io": IncidentIo(),
     "json": JsonSource(),
