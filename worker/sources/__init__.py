@@ -20,6 +20,7 @@ from worker.sources.grafana import Grafana
 from worker.sources.incident_io import IncidentIo, IncidentIoSender
 from worker.sources.json_mapping import JsonSource
 from worker.sources.pagerduty import PagerDuty
+from worker.sources.sentry import Sentry
 
 SOURCES: Mapping[str, Source] = {
     "alertmanager": Alertmanager(),
@@ -30,6 +31,7 @@ SOURCES: Mapping[str, Source] = {
     "incident_io": IncidentIo(),
     "json": JsonSource(),
     "pagerduty": PagerDuty(),
+    "sentry": Sentry(),
     **shipped(),
 }
 

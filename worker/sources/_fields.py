@@ -115,13 +115,19 @@ def child(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
     raise PayloadNotUnderstood(f"{name}: not an object")
 
 
-def children(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Read an optional list of objects."""
+def items(fields: Mapping[str, Any], name: str) -> list[Any]:
+    """Read an optional list of anything."""
     value = fields.get(name)
     if value is None:
         return []
     if type(value) is not list:
         raise PayloadNotUnderstood(f"{name}: not a list")
+    return value
+
+
+def children(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Read an optional list of objects."""
+    value = items(fields, name)
     for index, item in enumerate(value):
         if type(item) is not dict:
             raise PayloadNotUnderstood(f"{name}[{index}]: not an object")
