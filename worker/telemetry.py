@@ -9,10 +9,11 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
 from typing import TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from structlog.tracebacks import ExceptionDictTransformer
@@ -40,7 +41,9 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "step_duration": ("How long one round of a step took.", ("step",)),
+    "publish_delay": ("From the decision to publish by itself to the page's confirmation.", ("kind",)),
 }
+_BUCKETS = {"publish_delay": (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)}
 _GAUGES: Mapping[str, str] = {
     "rules_last_reload_successful": "Whether the rules could be used when they were read the last time.",
     "rules_last_reload_success_timestamp_seconds": "When the rules in force were read, seconds since 1970.",
@@ -52,6 +55,10 @@ class PrometheusMeter:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        told = "Which version this is; always 1."
+        info = Gauge("statusbridge_build_info", told, ("version",), registry=self.registry)
+        info.labels(version=metadata.version("statusbridge")).set(1)
         self._children: dict[tuple[object, ...], Counter] = {}
         self._counters = {
             name: Counter(f"statusbridge_{name}", text, labels, registry=self.registry)
@@ -61,7 +68,13 @@ class PrometheusMeter:
             name: Gauge(f"statusbridge_{name}", text, registry=self.registry) for name, text in _GAUGES.items()
         }
         self._histograms = {
-            name: Histogram(f"statusbridge_{name}_seconds", text, labels, registry=self.registry)
+            name: Histogram(
+                f"statusbridge_{name}_seconds",
+                text,
+                labels,
+                registry=self.registry,
+                buckets=_BUCKETS.get(name, Histogram.DEFAULT_BUCKETS),
+            )
             for name, (text, labels) in _HISTOGRAMS.items()
         }
 
@@ -83,31 +96,65 @@ class PrometheusMeter:
         """Let a gauge show a value."""
         self._gauges[name].set(value)
 
-    def watch(self, totals: Callable[[], Mapping[str, int]]) -> None:
-        """Show what the ledger counts as gauges, read at each scrape."""
-        self.registry.register(_Totals(totals))
+    def watch(self, totals: Callable[[], Mapping[str, int]], pages: Callable[[], Mapping[str, bool]] = dict) -> None:
+        """
+        Show what the ledger counts, and how pages stand, as gauges, read at each scrape.
+
+        Args:
+            totals: See ``ports.Queries.totals``.
+            pages: Whether each page is as the rules say.
+        """
+        self.registry.register(_Totals(totals, pages))
 
     def exposition(self) -> bytes:
         """Give all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 
+_LABELS: Mapping[str, str] = {
+    "actions_done": "kind",
+    "actions": "state",
+    "episodes": "phase",
+    "windows": "phase",
+    "drift": "kind",
+}
+"""Totals that are counted by something: what they begin with, to what that is called; the longest come first."""
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    """Part the name of a total into metric, label and value; without a label both are ""."""
+    for prefix, label in _LABELS.items():
+        if name.startswith(f"{prefix}_"):
+            return prefix, label, name.removeprefix(f"{prefix}_")
+    return name, "", ""
+
+
 class _Totals(Collector):
-    def __init__(self, totals: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, totals: Callable[[], Mapping[str, int]], pages: Callable[[], Mapping[str, bool]]) -> None:
         self._totals = totals
+        self._pages = pages
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
+        told = "Whether a page is as the rules say."
+        ready = GaugeMetricFamily("statusbridge_page_ready", told, labels=["page"])
+        for page, right in self._pages().items():
+            ready.add_metric([page], float(right))
+        yield ready
         try:
             totals = self._totals()
         except LedgerUnavailable:
             return  # what is counted here is needed most when the ledger is in trouble
-        for name, value in sorted(totals.items()):
-            yield GaugeMetricFamily(
-                f"statusbridge_ledger_{name}", f"Rows of the ledger: {name.replace('_', ' ')}.", value
-            )
+        families: dict[str, GaugeMetricFamily] = {}
+        for total, value in sorted(totals.items()):
+            name, label, which = _parted(total)
+            text = f"Rows of the ledger: {name.replace('_', ' ')}{', by ' + label if label else ''}."
+            labels = [label] if label else []
+            family = families.setdefault(name, GaugeMetricFamily(f"statusbridge_ledger_{name}", text, labels=labels))
+            family.add_metric([which] if label else [], value)
+        yield from families.values()
 
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))

@@ -99,4 +99,4 @@ def _metric(url: str, name: str) -> float:
 
 
 def _windows(url: str) -> float:
-    return _metric(url, "statusbridge_ledger_windows_scheduled")
+    return _metric(url, 'statusbridge_ledger_windows{phase="scheduled"}')

@@ -110,9 +110,9 @@ def test_what_is_held_by_a_rule_that_is_gone_is_never_said(page: SandboxServer, 
     rules = write_rules(tmp_path / "rules", page.url, hold="1h")
     with worker(rules, tmp_path / "ledger.db", **ADMIN, STATUSBRIDGE_RELOAD="0.2") as running:
         fires(running, "mail")
-        until(lambda: metric(running, "statusbridge_ledger_episodes_held") == 1, "held")
+        until(lambda: metric(running, 'statusbridge_ledger_episodes{phase="held"}') == 1, "held")
         changed(rules, "id: outage", "id: another")
-        until(lambda: metric(running, "statusbridge_ledger_episodes_dismissed") == 1, "dismissed")
+        until(lambda: metric(running, 'statusbridge_ledger_episodes{phase="dismissed"}') == 1, "dismissed")
         assert titles(page) == []
 
 
@@ -137,7 +137,7 @@ def test_what_is_held_follows_a_shortened_hold(page: SandboxServer, tmp_path: Pa
     rules = write_rules(tmp_path / "rules", page.url, hold="1h")
     with worker(rules, tmp_path / "ledger.db", **ADMIN, STATUSBRIDGE_RELOAD="0.2") as running:
         fires(running, "mail")
-        until(lambda: metric(running, "statusbridge_ledger_episodes_held") == 1, "held")
+        until(lambda: metric(running, 'statusbridge_ledger_episodes{phase="held"}') == 1, "held")
         changed(rules, "hold: 1h", "hold: 0s")
         until(lambda: titles(page) == ["Trouble with mail"], "open")
 
@@ -148,7 +148,7 @@ def test_what_is_held_follows_a_hold_that_was_shortened_while_nobody_was_there(
     rules, ledger = write_rules(tmp_path / "rules", page.url, hold="1h"), tmp_path / "ledger.db"
     with worker(rules, ledger, **ADMIN) as running:
         fires(running, "mail")
-        until(lambda: metric(running, "statusbridge_ledger_episodes_held") == 1, "held")
+        until(lambda: metric(running, 'statusbridge_ledger_episodes{phase="held"}') == 1, "held")
     changed(rules, "hold: 1h", "hold: 0s")
     with worker(rules, ledger):
         until(lambda: titles(page) == ["Trouble with mail"], "open")

@@ -240,7 +240,8 @@ def test_every_metric_is_explained(tmp_path: Path) -> None:
     meter = telemetry.PrometheusMeter()
     ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db", clock=lambda: NOW)
     meter.watch(ledger.totals)
-    exposed = set(re.findall(r"^# TYPE (\S+)(?<!_created) ", meter.exposition().decode(), re.MULTILINE))
+    scraped = meter.exposition().decode()
+    exposed = set(re.findall(r"^# TYPE (statusbridge_\S+)(?<!_created) ", scraped, re.MULTILINE))
     ledger.close()
     text = (DOCS / "reference/metrics.md").read_text()
     told = set(re.findall(r"`(statusbridge_\w+)`", text))
@@ -248,6 +249,11 @@ def test_every_metric_is_explained(tmp_path: Path) -> None:
     for name, (_, labels) in {**telemetry._COUNTERS, **telemetry._HISTOGRAMS}.items():
         row = next(line for line in text.splitlines() if f"`statusbridge_{name}_" in line)
         assert [label for label in labels if f"`{label}`" not in row] == [], name
+    sample = re.compile(r'^(statusbridge_ledger_\w+)\{(\w+)="(\w+)"\}', re.MULTILINE)
+    for name, label, value in sample.findall(scraped):
+        row = next(line for line in text.splitlines() if f"| `{name}` |" in line)
+        assert f"`{label}`" in row, name
+        assert f"`{value}`" in row or f"`{label}`: [action](" in row, (name, value)
 
 
 def test_every_value_of_a_metrics_label_is_named() -> None:

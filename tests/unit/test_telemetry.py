@@ -16,7 +16,7 @@ import structlog
 
 import worker
 from worker.errors import LedgerUnavailable
-from worker.telemetry import PrometheusMeter, set_up_logs
+from worker.telemetry import _COUNTERS, _HISTOGRAMS, _LABELS, PrometheusMeter, set_up_logs
 
 SECRET = "canary-44dd"
 
@@ -83,7 +83,7 @@ def test_every_name_and_label_that_the_worker_counts_exists() -> None:
         for method, name, given in calls.findall(file.read_text()):
             labels = {label: "x" for label in re.findall(r"(\w+)=", given) if label != "by"}
             if method.endswith("observe"):
-                meter.observe(name, 0.1, step="x")
+                meter.observe(name, 0.1, **dict.fromkeys(_HISTOGRAMS[name][1], "x"))
             else:
                 meter.count(name, **labels)
             found.add(name)
@@ -107,11 +107,31 @@ def test_counting_from_many_threads_loses_nothing() -> None:
 
 def test_the_ledgers_totals_are_read_at_each_scrape() -> None:
     meter = PrometheusMeter()
-    totals = {"inbounds_pending": 1, "signals_firing": 2}
+    totals = {"inbounds_pending": 1, "signals_firing": 2, "actions_done": 3, "actions_done_open_incident": 4}
     meter.watch(lambda: totals)
     assert "statusbridge_ledger_inbounds_pending 1.0" in meter.exposition().decode()
     totals["inbounds_pending"] = 7
-    assert "statusbridge_ledger_inbounds_pending 7.0" in meter.exposition().decode()
+    text = meter.exposition().decode()
+    assert "statusbridge_ledger_inbounds_pending 7.0" in text
+    assert 'statusbridge_ledger_actions{state="done"} 3.0' in text
+    assert 'statusbridge_ledger_actions_done{kind="open_incident"} 4.0' in text
+
+
+def test_it_says_which_version_it_is_whether_pages_are_right_and_what_the_process_takes() -> None:
+    meter = PrometheusMeter()
+    meter.watch(dict, lambda: {"main": True, "other": False})
+    text = meter.exposition().decode()
+    assert re.search(r'^statusbridge_build_info\{version="[^"]+"\} 1.0$', text, re.MULTILINE)
+    assert 'statusbridge_page_ready{page="main"} 1.0' in text
+    assert 'statusbridge_page_ready{page="other"} 0.0' in text
+    assert "\nprocess_resident_memory_bytes " in text
+
+
+def test_no_label_is_open_ended() -> None:
+    labels = {label for _, names in (*_COUNTERS.values(), *_HISTOGRAMS.values()) for label in names}
+    closed = {"reason", "outcome", "step", "result", "kind", "state", "phase"}
+    of_the_rules = {"source", "page"}
+    assert labels | set(_LABELS.values()) == closed | of_the_rules
 
 
 def test_a_ledger_that_is_gone_hides_only_its_own_totals() -> None:

@@ -139,7 +139,7 @@ class Worker:
         self.ledger: Ledger = open_ledger(
             settings.ledger, clock=clock, on_fatal=self._on_fatal, patience=PATIENCE_S, most_pending=settings.backlog
         )
-        self.meter.watch(self.ledger.totals)
+        self.meter.watch(self.ledger.totals, self._pages_ready)
         self._build(clock, checkpoint)
 
     def _build(self, clock: Clock, checkpoint: Callable[[str], None]) -> None:
@@ -311,6 +311,10 @@ class Worker:
         for notice in commit.notices:
             self._telling.ring()
             LOG.log(_LEVELS[notice.severity], notice.text, notice=notice.code, about=notice.subject)
+        for action in commit.actions:
+            if action.state is ActionState.DONE and not action.approved_by:
+                delay = (commit.now - action.created_at).total_seconds()
+                self.meter.observe("publish_delay", max(0.0, delay), kind=action.kind.value)
         ready = sum(action.state is ActionState.QUEUED for action in commit.actions)
         settled = any(action.state.settled for action in commit.actions)
         if ready or settled:
@@ -438,6 +442,9 @@ class Worker:
             f"page {name}": directory.wrong for name, directory in self._force.directories.items() if directory.wrong
         }
         return {**wrong, **self._paused(), **({"worker": "draining"} if self._draining else {})}
+
+    def _pages_ready(self) -> Mapping[str, bool]:
+        return {name: not directory.wrong for name, directory in self._force.directories.items()}
 
     def _calendar(self, now: datetime) -> bytes:
         windows = self.ledger.windows(now - ON_CALENDAR)
