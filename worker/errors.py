@@ -19,6 +19,7 @@ Every exception of the project; a class exists only where some ``except`` decide
     │   └── NotFound            it is about nothing that there is: 404
     ├── EvaluationFailed        a condition, variable or template failed at run time: park, tell, never guess
     └── ProviderUnavailable     a read of the page failed: try again later
+        └── KeyDenied           because the page does not take our key: ask once a minute, whatever waits
 """
 
 from __future__ import annotations
@@ -129,3 +130,7 @@ class EvaluationFailed(WorkerError):
 
 class ProviderUnavailable(WorkerError):
     """A read of the page failed. The text is free of secrets."""
+
+
+class KeyDenied(ProviderUnavailable):
+    """The page does not take our key."""

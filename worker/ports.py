@@ -187,7 +187,7 @@ class Provider(Protocol):
         Show the object that actions of *kind* write to; None where the page has none of this id.
 
         Raises:
-            ProviderUnavailable: The service could not be read.
+            ProviderUnavailable: The service could not be read; KeyDenied where it does not take our key, as any read.
         """
         ...
 
@@ -468,7 +468,8 @@ class Outbox(Protocol):
         """
         Lease the next action that may be worked on: queued, unknown, sending with a lapsed lease, or held only behind
         somebody else's incident; due; of one of the pages that is not paused, and of *kinds*; the first unsettled one
-        of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last.
+        of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last. Of a page
+        whose breaker is open, one at its turn; where it can be read, what only reads has no need of one.
         """
         ...
 
@@ -530,8 +531,8 @@ class Footprints(Protocol):
 class Switches(Protocol):
     """What holds for a whole page, and survives a restart."""
 
-    def flags(self, name: str) -> Sequence[Flag]:
-        """Give the flags of a name, by page."""
+    def flags(self, *names: str) -> Sequence[Flag]:
+        """Give the flags of these names, by page."""
         ...
 
     def sending(self, page: str = "") -> Sequence[str]:

@@ -26,9 +26,12 @@ from tests.fakes.ledger_rows import (
     stored,
     window,
 )
+from worker.core.breaker import BOTH
 from worker.core.drift import Drift, DriftKind, Sweep
 from worker.core.model import (
     PAUSE,
+    UNREADABLE,
+    UNWRITABLE,
     Action,
     ActionKind,
     ActionState,
@@ -1049,7 +1052,7 @@ class TestQueries:
 
     def test_totals_name_everything_even_what_never_was(self, ledger: AnyLedger) -> None:
         names = {"inbounds", "inbounds_pending", "inbounds_parked", "inbounds_unparsed", "events", "signals_firing"}
-        names |= {"pauses", "unmatched"}
+        names |= {"pauses", "unmatched", "breakers"}
         names |= {f"episodes_{phase}" for phase in Phase} | {f"actions_{state}" for state in ActionState}
         names |= {f"windows_{phase}" for phase in WindowPhase}
         names |= {f"actions_done_{kind}" for kind in ActionKind} | {f"drift_{kind}" for kind in DriftKind}
@@ -1120,6 +1123,43 @@ class TestFlags:
         self.pause(ledger, "", value="")
         assert ledger.paused("page")
         assert ledger.claim(NOW, LEASE, ["page", "other"]) is None
+
+    def shut(self, ledger: AnyLedger, name: str, *, at: datetime = NOW + MINUTE) -> None:
+        commit(ledger, flags=[Flag(page="page", name=name, at=at, value="why")])
+
+    @pytest.mark.parametrize("name", BOTH)
+    def test_a_page_whose_breaker_is_open_gives_one_at_each_turn(self, ledger: AnyLedger, name: str) -> None:
+        commit(ledger, actions=[action("a"), action("b"), action("c"), action("d", page="other")])
+        self.shut(ledger, name)
+        assert ledger.totals()["breakers"] == 1
+        assert [self.claim(ledger, NOW) for _ in range(2)] == ["d/1", None]
+        assert ledger.next_due(NOW + SECOND) == NOW + MINUTE
+        assert [self.claim(ledger, NOW + MINUTE) for _ in range(2)] == ["a/1", None]
+        assert [self.claim(ledger, NOW + 2 * MINUTE - SECOND), self.claim(ledger, NOW + 2 * MINUTE)] == [None, "b/1"]
+        commit(ledger, flags=[Flag(page="page", name=name, at=NOW, value=None)])
+        assert self.claim(ledger, NOW + 2 * MINUTE) == "c/1"
+
+    @pytest.mark.parametrize(("name", "first"), [(UNREADABLE, None), (UNWRITABLE, "a/1")])
+    def test_what_only_reads_needs_a_turn_only_where_nothing_can_be_read(
+        self, ledger: AnyLedger, name: str, first: str | None
+    ) -> None:
+        reads = action("a", kind=ActionKind.UPDATE_INCIDENT, state=ActionState.UNKNOWN, created_at=NOW - MINUTE)
+        sent_again = action("b", kind=ActionKind.OPEN_INCIDENT, state=ActionState.UNKNOWN)
+        commit(ledger, actions=[reads, sent_again])
+        self.shut(ledger, name)
+        assert ledger.next_due(NOW) == (NOW if first else NOW + MINUTE)
+        assert [self.claim(ledger, NOW) for _ in range(2)] == [first, None]
+        assert self.claim(ledger, NOW + MINUTE) == ("b/1" if first else "a/1")
+
+    def test_a_breaker_of_a_time_that_a_clock_left_behind_is_not_obeyed(self, ledger: AnyLedger) -> None:
+        commit(ledger, actions=[action("a")])
+        self.shut(ledger, UNREADABLE, at=NOW + timedelta(days=1))
+        assert ledger.next_due(NOW) == NOW
+        assert self.claim(ledger, NOW) == "a/1"
+
+    def claim(self, ledger: AnyLedger, now: datetime) -> str | None:
+        claimed = ledger.claim(now, 5 * MINUTE, ["page", "other"])
+        return claimed and claimed.id
 
     def test_what_may_be_on_its_way_is_known(self, ledger: AnyLedger) -> None:
         states = {"a": ActionState.SENDING, "b": ActionState.QUEUED, "c": ActionState.UNKNOWN, "d": ActionState.DONE}

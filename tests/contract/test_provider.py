@@ -53,6 +53,7 @@ class Rig(Protocol):
     def next_write(self, *planned: Fault) -> None: ...
     def next_read(self, *planned: Fault) -> None: ...
     def revoke(self, *, reads: bool) -> None: ...
+    def crowd(self) -> None: ...
     def writes(self) -> list[Any]: ...
     def reads(self) -> list[Any]: ...
     def person_opens(self) -> str: ...
@@ -87,6 +88,9 @@ class IncidentIoRig:
     def revoke(self, *, reads: bool) -> None:
         self.server.state.api_key = "another"
         self.server.state.read_only_key = None if reads else CANARY
+
+    def crowd(self) -> None:
+        self.server.state.page.subscribers = 1001
 
     def writes(self) -> list[Any]:
         return [record for record in self.server.state.requests if record.method != "GET"]
@@ -455,6 +459,19 @@ def test_a_revoked_key_is_denied_and_told_as_a_fault_of_the_configuration(rig: R
     assert CANARY not in str(caught.value)
     with pytest.raises(ProviderUnavailable):
         desk.provider.show("01X", ActionKind.OPEN_INCIDENT)
+
+
+def test_a_page_with_too_many_subscribers_refuses_for_the_mails_alone(rig: Rig, desk: Desk) -> None:
+    rig.crowd()
+    mailing = desk.action(ActionKind.OPEN_INCIDENT, **OPENING, notify=True)
+    assert desk.send(mailing).result is Result.UNMAILED
+    assert desk.provider.ongoing(desk.directory) == []
+    made = desk.open()
+    update = {"message": "Found.", "incident_status": IncidentStatus.IDENTIFIED}
+    assert desk.send(desk.action(ActionKind.UPDATE_INCIDENT, made.remote_id, **update, notify=True)).result is (
+        Result.UNMAILED
+    )
+    desk.do(ActionKind.UPDATE_INCIDENT, made.remote_id, **update)
 
 
 def test_wrong_names_are_all_told_at_their_places(rig: Rig) -> None:

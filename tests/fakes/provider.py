@@ -28,7 +28,7 @@ from worker.core.model import (
     Result,
     WindowStatus,
 )
-from worker.errors import EvaluationFailed, ProviderUnavailable
+from worker.errors import EvaluationFailed, KeyDenied, ProviderUnavailable
 
 NONE: Mapping[str, str] = {}
 COMPONENTS = {"checkout": ("c-checkout",), "api": ("c-api",), "web": ("c-web",)}
@@ -41,6 +41,7 @@ class Answer(Enum):
     NOT_SENT = auto()
     REFUSED = auto()
     DENIED = auto()
+    UNMAILED = auto()  # refused because of the mails it asks for
     LOST = auto()  # unknown, and it never reached the page
     TAKEN = auto()  # unknown, but the page has it
     LATE = auto()  # unknown; the page has it once the test calls ``arrive``
@@ -56,6 +57,7 @@ _RESULTS = {
     Answer.NOT_SENT: Result.NOT_SENT,
     Answer.REFUSED: Result.REFUSED,
     Answer.DENIED: Result.DENIED,
+    Answer.UNMAILED: Result.UNMAILED,
     Answer.LOST: Result.UNKNOWN,
     Answer.TAKEN: Result.UNKNOWN,
     Answer.LATE: Result.UNKNOWN,
@@ -90,6 +92,9 @@ class FakePage:
     alters: Callable[[str], str] = lambda text: text
     down: bool = False
     most_updates: int = 100
+    refuses_mail: bool = False
+    denies_reads: bool = False
+    denied: int = 0
     script: deque[Answer] = field(default_factory=deque)
     always: Answer = Answer.DONE
     sent: list[Sent] = field(default_factory=list)
@@ -155,6 +160,8 @@ class FakePage:
     def send(self, action: Action, request: Request) -> Outcome:
         with self._lock:
             answer = self.script.popleft() if self.script else self.always
+            if self.refuses_mail and action.content.notify and answer in _APPLIED:
+                answer = Answer.UNMAILED
             self.sent.append(Sent(self.clock(), action, request))
             self.in_flight[action.aggregate] += 1
             self.most_in_flight |= self.in_flight
@@ -280,6 +287,9 @@ class FakePage:
 
     def _read(self) -> None:
         self.reads += 1
+        if self.denies_reads:
+            self.denied += 1
+            raise KeyDenied("the page does not take the key")
         if self.down:
             raise ProviderUnavailable("the page cannot be reached")
         for window in [each for each in self.incidents.values() if each.automate and each.starts_at and each.ends_at]:

@@ -236,7 +236,7 @@ def simulated() -> Iterator[None]:
         "AlarmClock": lambda wake, every: SimAlarmClock(Node.starting, wake, every),
         "Courtesy": lambda step, arrived: partial(step, 64),
         "PrometheusMeter": lambda: _Counting(Node.starting.world),
-        "make_app": lambda hooks, **parts: parts,
+        "make_app": lambda *hooks, **parts: parts,
         "open_ledger": lambda *args, **kwargs: Node.starting.opened(),
     }
     config = structlog.get_config()

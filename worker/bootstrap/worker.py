@@ -160,6 +160,7 @@ class Worker:
         outgoing = {
             "outbox": ledger,
             "footprints": ledger,
+            "switches": ledger,
             "channels": lambda: self._force.channels,
             "checkpoint": checkpoint,
             "even_since": self._evenness,

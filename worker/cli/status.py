@@ -37,8 +37,8 @@ def status(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     """
     Show what needs a person.
 
-    Writes that are held, parked or await approval; pages that are paused; webhooks of the last day that could not be
-    followed in full. The oldest first. Works while a worker runs. Times are UTC.
+    Writes that are held, parked or await approval; pages that are paused, do not answer or deny the key; webhooks of
+    the last day that could not be followed in full. The oldest first. Works while a worker runs. Times are UTC.
 
     \b
     Examples:
@@ -64,6 +64,7 @@ def status(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
 def _needs(book: Ledger) -> Iterator[Need]:
     yield from _writes(book)
     yield from _pauses(book)
+    yield from _breakers(book)
     yield from _webhooks(book)
 
 
@@ -87,6 +88,14 @@ def _pauses(book: Ledger) -> Iterator[Need]:
     for flag in book.flags(PAUSE):
         what, option = (f"page {flag.page}", f" --page {flag.page}") if flag.page else ("all pages", "")
         yield Need(flag.at, "paused", what, f"by {flag.value}", f"statusbridge resume{option}")
+
+
+def _breakers(book: Ledger) -> Iterator[Need]:
+    from worker.core.breaker import BOTH, shut
+
+    for found in map(shut, book.flags(*BOTH)):
+        state = "denied" if found.denied else found.name
+        yield Need(found.since, state, f"page {found.page}", found.told, "statusbridge doctor --online")
 
 
 def _webhooks(book: Ledger) -> Iterator[Need]:

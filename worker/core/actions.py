@@ -28,6 +28,7 @@ from worker.core.model import (
     Result,
     Severity,
     Window,
+    digest,
 )
 from worker.core.ruleset import ApproveConfig
 from worker.errors import EvaluationFailed
@@ -40,9 +41,6 @@ MOST_SENDS = 2
 
 KEPT_UPDATES = 10
 """So many of the updates that the page takes of one incident are kept: for people, and for its end."""
-
-DENIED = "the key is denied"
-"""How the reason of an action begins that waits for a key that is good enough."""
 
 MATCHED = "the ledger was matched with the page"
 """The reason of what was settled because the ledger may have been older than the page."""
@@ -257,10 +255,19 @@ class Working(Generic[Subject]):
         self._again(action, retry.again(action.id, action.tries, outcome.retry_at, self.now), outcome.detail)
 
     def _denied(self, action: Action, outcome: Outcome) -> None:
-        if not action.reason.startswith(DENIED):
-            self.notice("page_denies", f"page `{action.page}` denies our key: {outcome.detail}", Severity.ERROR)
-        at = max(self.now + retry.BREAKER, outcome.retry_at or self.now)
-        self._again(action, at, f"{DENIED}: {outcome.detail}")
+        """It waits no longer than its page, which is asked by whatever has its turn."""
+        at = max(self.now + retry.passed(retry.BREAKER), outcome.retry_at or self.now)
+        self._again(action, at, f"the key is denied: {outcome.detail}")
+
+    def _unmailed(self, action: Action, outcome: Outcome) -> None:
+        """The same post, silently. A create that was refused may have spent its key, so it comes under another."""
+        others = action.sends - 1 if action.state is ActionState.SENDING else action.sends
+        key = digest(action.key, "unmailed") if action.kind.creates and not others else action.key
+        quiet = replace(action.content, notify=False)
+        reason = f"mails nobody: {outcome.detail}"
+        silent = replace(action, state=ActionState.QUEUED, content=quiet, key=key, sends=others)
+        self.put(replace(silent, not_before=self.now, reason=reason))
+        self.say(f"{action.kind} ({action.post}) {reason}")
 
     def _again(self, action: Action, at: datetime, reason: str) -> None:
         """This attempt left nothing on the page; an earlier one of a create may have, so that stays unknown."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
-from worker.core.actions import DENIED
 from worker.core.drift import Sweep
 from worker.core.footprints import Footprint
 from worker.core.model import Action, ActionState, Episode, Notice, Severity, Window, WindowPhase, WindowStatus
@@ -108,13 +108,14 @@ def key(code: str, subject: str) -> str:
     return f"{code} {subject}"
 
 
-_ENDS: Mapping[str, str] = {
-    "rules_changed": "rules_refused",
-    "page_right": "page_wrong",
-    "canary_back": "canary_gone",
-    "resumed": "paused",
+_ENDS: Mapping[str, Sequence[str]] = {
+    "rules_changed": ("rules_refused",),
+    "page_right": ("page_wrong",),
+    "page_answers": ("page_denies", "page_fails"),
+    "canary_back": ("canary_gone",),
+    "resumed": ("paused",),
 }
-"""Notices that tell by themselves that another is over."""
+"""Notices that tell by themselves that others are over."""
 
 
 def ends(notice: Notice) -> bool:
@@ -123,8 +124,8 @@ def ends(notice: Notice) -> bool:
 
 
 _OF_ACTIONS = frozenset({"held", "parked", "approval_waits", "braked", "approval_expires"})
-_OF_SUBJECTS = frozenset({"max_open", "evaluation_failed", "page_denies", "page_behind", "window_late"})
-_STANDS = frozenset({*_ENDS.values(), *_OF_ACTIONS, *_OF_SUBJECTS, "drift"})
+_OF_SUBJECTS = frozenset({"max_open", "evaluation_failed", "page_behind", "window_late"})
+_STANDS = frozenset({*chain(*_ENDS.values()), *_OF_ACTIONS, *_OF_SUBJECTS, "drift"})
 
 
 def heard(standing: Standing, notice: Notice, at: datetime) -> tuple[Standing, Notice]:
@@ -134,10 +135,11 @@ def heard(standing: Standing, notice: Notice, at: datetime) -> tuple[Standing, N
     Args:
         at: When it was made.
     """
-    begun = standing.open.get(key(_ENDS.get(notice.code, ""), notice.subject))
-    if begun is not None:
-        left = {name: each for name, each in standing.open.items() if each is not begun}
-        return replace(standing, open=left), replace(notice, over=True, severity=max(notice.severity, begun.severity))
+    ended = {key(code, notice.subject) for code in _ENDS.get(notice.code, ())} & standing.open.keys()
+    if ended:
+        left = {name: each for name, each in standing.open.items() if name not in ended}
+        loudest = max(notice.severity, *(standing.open[name].severity for name in ended))
+        return replace(standing, open=left), replace(notice, over=True, severity=loudest)
     if notice.code not in _STANDS or notice.over:
         return standing, notice
     concern = Concern(code=notice.code, subject=notice.subject, severity=notice.severity, text=notice.text, since=at)
@@ -198,7 +200,6 @@ def _over(concern: Concern, subjects: Mapping[str, Episode | Window], drifts: se
         "parked": lambda: not any(each.state is ActionState.PARKED for each in actions),
         "max_open": lambda: not subject.phase.live,
         "evaluation_failed": lambda: not subject.fault,
-        "page_denies": lambda: not any(each.reason.startswith(DENIED) for each in actions),
         "page_behind": lambda: not late,
         "window_late": lambda: not late,
     }[concern.code]()

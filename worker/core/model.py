@@ -197,6 +197,7 @@ class Result(StrEnum):
     ABSENT = "absent"  # an unknown attempt was proven not to have been applied
     FOREIGN = "foreign"  # somebody else's incident is open on our components; nothing was sent
     GONE = "gone"  # somebody else's incident, that an open was to be posted on, is over; nothing was sent
+    UNMAILED = "unmailed"  # the page does not mail so many subscribers; nothing was applied
     FULL = "full"  # the page's incident has nearly all updates that it may have; nothing was sent
     SHADOWED = "shadowed"  # `publish` is `shadow` by now; nothing was sent
     PERSON = "person"  # a person posted meanwhile; nothing more was sent
@@ -493,6 +494,11 @@ class Action:
         return self.state in sent or self.looks_again
 
     @property
+    def reads_back(self) -> bool:
+        """Whether the next thing is only to look at the page: for what became of it, or of what it waits for."""
+        return self.looks_again or (self.state in (ActionState.SENDING, ActionState.UNKNOWN) and not self.kind.creates)
+
+    @property
     def replaceable(self) -> bool:
         """Whether a newer decision may take its place: it cannot be on the page, and it relays nobody's words."""
         waits = self.state in (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
@@ -737,6 +743,15 @@ PAUSE = "pause"
 UNMATCHED = "unmatched"
 """The name of the flag that does so until the ledger, which may be older than the page, was matched with it."""
 
+UNREADABLE = "unreadable"
+"""The name of the flag of a page whose breaker is open because it cannot be read."""
+
+UNWRITABLE = "unwritable"
+"""The name of the flag of a page whose breaker is open because it cannot be written to."""
+
+UNMAILED = "unmailed"
+"""The name of the flag of a page that refused to mail its subscribers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
@@ -745,8 +760,8 @@ class Flag:
 
     Args:
         page: Our name of it; "" is all pages.
-        name: Closed set: ``PAUSE``, ``UNMATCHED``.
-        at: Since when.
+        name: Closed set: ``PAUSE``, ``UNMATCHED``, ``UNREADABLE``, ``UNWRITABLE``, ``UNMAILED``.
+        at: Since when; of a breaker, when the page is asked again.
         value: What is to be known of it; None takes the flag away.
     """
 

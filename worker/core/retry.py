@@ -9,15 +9,19 @@ from datetime import datetime, timedelta
 from worker.core.model import digest
 
 FIRST = timedelta(seconds=2)
-LONGEST = timedelta(minutes=5)
+LONGEST = timedelta(minutes=1)
+"""Many that wait for a page do not ask more often together: it has a breaker."""
+
 BREAKER = timedelta(minutes=1)
-"""How often a page that denies our key is asked again."""
+"""How often a page is asked again that denies our key, or has not answered for long."""
+
+FIRST_PAUSE = timedelta(seconds=5)
 
 LOOK = timedelta(minutes=1)
 """How often it is looked whether somebody else's incident is still open."""
 
 
-def again(subject: str, tries: int, asked: datetime | None, now: datetime) -> datetime:
+def again(subject: str, tries: int, asked: datetime | None, now: datetime, longest: timedelta = LONGEST) -> datetime:
     """
     Say when to try *subject* again.
 
@@ -28,9 +32,19 @@ def again(subject: str, tries: int, asked: datetime | None, now: datetime) -> da
         now: Aware, UTC.
 
     Returns:
-        Doubling from 2 s to 5 min, plus up to a quarter; not before *asked*, plus the same jitter.
+        Doubling from 2 s to *longest*, plus up to a quarter; not before *asked*, plus the same jitter.
     """
-    wait = min(LONGEST, FIRST * (1 << min(tries - 1, 10)))
+    wait = min(longest, FIRST * (1 << min(tries - 1, 10)))
     jitter = wait * (int(digest(subject, tries)[:4], 16) / 0xFFFF / 4)
     earliest = max(now + wait, asked) if asked else now + wait
     return earliest + jitter
+
+
+def pause(waited: timedelta) -> timedelta:
+    """Say how long to leave a page alone that has not answered for so long: the longer, the longer, up to a minute."""
+    return min(max(waited / 10, FIRST_PAUSE), BREAKER)
+
+
+def passed(pause: timedelta) -> timedelta:
+    """Say how long what had its turn with a page waits for another, so that something else has the next."""
+    return pause * 1.25

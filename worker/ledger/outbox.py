@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, exists, func, literal, or_, select, update
 
 from worker.core.brakes import Posted
-from worker.core.model import PAUSE, UNMATCHED, Action, ActionKind, ActionState, Attempt
+from worker.core.model import PAUSE, UNMATCHED, UNREADABLE, UNWRITABLE, Action, ActionKind, ActionState, Attempt
+from worker.core.retry import BREAKER
 from worker.ledger.database import Part
 from worker.ledger.rows import action_of, attempt_of
 from worker.ledger.tables import ACTION, ATTEMPT, FLAG
@@ -33,15 +34,19 @@ class Outbox(Part):
         """
         Lease the next action that may be worked on: queued, unknown, sending with a lapsed lease, or held only behind
         somebody else's incident; due; of one of the pages that is not paused, and of *kinds*; the first unsettled one
-        of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last.
+        of its aggregate. Resolves and transitions come first, then the oldest; what is held comes last. Of a page
+        whose breaker is open, one at its turn; where it can be read, what only reads has no need of one.
         """
         given: dict[str, Any] = {"at_now": now, "at_most": now + LONGEST_PAUSE, "these_pages": list(pages)}
+        given["at_turn"] = now + BREAKER
         query = _CLAIM if kinds is EVERY_KIND else _CLAIM_OF_KIND
         if kinds is not EVERY_KIND:
             given["these_kinds"] = [kind.value for kind in kinds]
 
         def take(connection: Connection) -> Action | None:
             row = connection.execute(query, given).one_or_none()
+            while row is not None and not _has_turn(connection, row, given):
+                row = connection.execute(query, given).one_or_none()
             if row is None:
                 return None
             connection.execute(update(ACTION).where(ACTION.c.id == row.id).values(lease_until=now + lease))
@@ -72,8 +77,11 @@ class Outbox(Part):
     def next_due(self, now: datetime) -> datetime | None:
         """Give the earliest time at which ``claim`` may find something, of whatever page; never before *now*."""
         with self._database.read() as connection:
-            due: datetime | None = connection.scalar(_NEXT_DUE)
-        return None if due is None else max(due, now)
+            heads = connection.execute(_NEXT_DUE).all()
+            breakers = connection.execute(select(FLAG.c.page, FLAG.c.name, FLAG.c.at).where(_BREAKER)).all()
+        turns = {(row.page, row.name): row.at for row in breakers if now < row.at <= now + BREAKER}
+        due = (max([head.due, *(turns.get((head.page, name), now) for name in _breakers(head))]) for head in heads)
+        return min(due, default=None)
 
     def attempts(self, action_id: str) -> Sequence[Attempt]:
         """Give every attempt at an action, the oldest first."""
@@ -124,6 +132,22 @@ def _pauses(page: ColumnElement[str]) -> ColumnElement[bool]:
     return and_(FLAG.c.name.in_([PAUSE, UNMATCHED]), or_(FLAG.c.page == page, FLAG.c.page == ""))
 
 
+def _breakers(row: Any) -> Sequence[str]:
+    """The names of the flags of a breaker that concern an action."""
+    return (UNREADABLE,) if row.reads_back else (UNREADABLE, UNWRITABLE)
+
+
+def _has_turn(connection: Connection, row: Any, given: dict[str, Any]) -> bool:
+    """Take the turn of a page whose breaker is open; of two that want it at once, one gets it."""
+    concern = FLAG.c.page == row.page, FLAG.c.name.in_(_breakers(row))
+    found = connection.scalar(select(func.count()).select_from(FLAG).where(*concern))
+    if not found:
+        return True
+    now, turn = given["at_now"], given["at_turn"]
+    taken = update(FLAG).where(*concern, or_(FLAG.c.at <= now, FLAG.c.at > turn)).values(at=turn)
+    return connection.execute(taken).rowcount == found
+
+
 def _first_and_workable() -> ColumnElement[bool]:
     """The heads of their aggregates; one that waits for a person blocks those behind it."""
     earlier = ACTION.alias("earlier")
@@ -135,10 +159,22 @@ def _first_and_workable() -> ColumnElement[bool]:
 
 # Every thread that delivers asks this over and over; to put it together takes longer than to run it.
 _NOW, _MOST = (bindparam(name, type_=ACTION.c.not_before.type) for name in ("at_now", "at_most"))
+_TURN = bindparam("at_turn", type_=ACTION.c.not_before.type)
+_READS_BACK = or_(  # of what is workable
+    ACTION.c.state == ActionState.HELD.value, and_(ACTION.c.state.in_(_IN_FLIGHT), ACTION.c.kind.not_in(_CREATES))
+)
+_BREAKER = FLAG.c.name.in_([UNREADABLE, UNWRITABLE])
+_SHUT = and_(
+    _BREAKER,
+    FLAG.c.page == ACTION.c.page,
+    or_(FLAG.c.name == UNREADABLE, ~_READS_BACK),
+    FLAG.c.at > _NOW,
+    FLAG.c.at <= _TURN,
+)
 _CLAIM = (
-    select(ACTION.c.id, ACTION.c.not_before, ACTION.c.body)
+    select(ACTION.c.id, ACTION.c.page, _READS_BACK.label("reads_back"), ACTION.c.not_before, ACTION.c.body)
     .where(_first_and_workable(), ACTION.c.page.in_(bindparam("these_pages", expanding=True)))
-    .where(~exists().where(_pauses(ACTION.c.page)))
+    .where(~exists().where(_pauses(ACTION.c.page)), ~exists().where(_SHUT))
     .where(
         or_(ACTION.c.not_before <= _NOW, and_(ACTION.c.not_before > _MOST, ACTION.c.kind.in_(_UNBRAKED))),
         or_(ACTION.c.lease_until.is_(None), ACTION.c.lease_until <= _NOW, ACTION.c.lease_until > _MOST),
@@ -150,4 +186,8 @@ _CLAIM = (
 _CLAIM_OF_KIND = _CLAIM.where(ACTION.c.kind.in_(bindparam("these_kinds", expanding=True)))
 
 _FREE_AT = case((ACTION.c.lease_until > ACTION.c.not_before, ACTION.c.lease_until), else_=ACTION.c.not_before)
-_NEXT_DUE = select(func.min(_FREE_AT)).where(_first_and_workable())
+_NEXT_DUE = (
+    select(ACTION.c.page, _READS_BACK.label("reads_back"), func.min(_FREE_AT).label("due"))
+    .where(_first_and_workable())
+    .group_by(ACTION.c.page, _READS_BACK)
+)

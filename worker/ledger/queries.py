@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
 
+from worker.core.breaker import BOTH
 from worker.core.drift import counted
 from worker.core.model import (
     PAUSE,
@@ -201,6 +202,7 @@ class Queries(Part):
             "signals_firing": firing,
             "pauses": flags.get(PAUSE, 0),
             "unmatched": flags.get(UNMATCHED, 0),
+            "breakers": sum(flags.get(name, 0) for name in BOTH),
             **{f"episodes_{phase}": phases.get(phase, 0) for phase in Phase},
             **{f"windows_{phase}": windows.get(phase, 0) for phase in WindowPhase},
             **{f"actions_{state}": actions.get(state, 0) for state in ActionState},

@@ -17,10 +17,10 @@ from worker.ledger.tables import ACTION, FLAG
 class Switches(Part):
     """Implements ``ports.Switches``."""
 
-    def flags(self, name: str) -> Sequence[Flag]:
-        """Give the flags of a name, by page."""
+    def flags(self, *names: str) -> Sequence[Flag]:
+        """Give the flags of these names, by page."""
         with self._database.read() as connection:
-            rows = connection.execute(select(FLAG).where(FLAG.c.name == name).order_by(FLAG.c.page))
+            rows = connection.execute(select(FLAG).where(FLAG.c.name.in_(names)).order_by(FLAG.c.page))
             return [flag_of(row) for row in rows]
 
     def sending(self, page: str = "") -> Sequence[str]:

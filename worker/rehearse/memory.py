@@ -17,16 +17,20 @@ from worker.core.brakes import Posted
 from worker.core.model import (
     PAUSE,
     UNMATCHED,
+    UNREADABLE,
+    UNWRITABLE,
     Action,
     ActionKind,
     ActionState,
     Beat,
     Episode,
+    Flag,
     Inbound,
     Signal,
     SignalId,
     Window,
 )
+from worker.core.retry import BREAKER
 from worker.core.windows import mutes
 from worker.errors import Conflict, Overloaded
 from worker.ports import (
@@ -251,12 +255,21 @@ class MemoryLedger(Questions):
     ) -> Action | None:
         with self._lock:
             ready = [a for a in self._heads() if a.page in pages and a.kind in kinds and self._free(a, now)]
-            ready = [a for a in ready if not self.paused(a.page)]
+            ready = [a for a in ready if not self.paused(a.page) and self._turn(a, now) <= now]
             if not ready:
                 return None
             first = min(ready, key=lambda a: (a.looks_again, a.kind not in URGENT, a.created_at, a.aggregate, a.seq))
             self._leases[first.id] = now + lease
+            for flag in self._breakers(first):
+                self._flags[flag.name, flag.page] = replace(flag, at=now + BREAKER)
             return first
+
+    def _breakers(self, action: Action) -> list[Flag]:
+        names = (UNREADABLE,) if action.reads_back else (UNREADABLE, UNWRITABLE)
+        return [self._flags[name, action.page] for name in names if (name, action.page) in self._flags]
+
+    def _turn(self, action: Action, now: datetime) -> datetime:
+        return max((flag.at for flag in self._breakers(action) if now < flag.at <= now + BREAKER), default=now)
 
     def paused(self, page: str) -> bool:
         with self._lock:
@@ -269,7 +282,8 @@ class MemoryLedger(Questions):
 
     def next_due(self, now: datetime) -> datetime | None:
         with self._lock:
-            earliest = min(map(self._free_at, self._heads()), default=None)
+            due = (max(self._free_at(head), self._turn(head, now)) for head in self._heads())
+            earliest = min(due, default=None)
             return earliest and max(earliest, now)
 
     def posted(self, page: str, since: datetime, now: datetime) -> Sequence[Posted]:

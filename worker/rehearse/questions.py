@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from worker.core.breaker import BOTH
 from worker.core.concerns import Mailbox, Standing, mailbox_name
 from worker.core.drift import Sweep, counted
 from worker.core.footprints import Footprint
@@ -208,6 +209,7 @@ class Questions(Shelves):
             "signals_firing": firing,
             "pauses": len(self.flags(PAUSE)),
             "unmatched": len(self.flags(UNMATCHED)),
+            "breakers": len(self.flags(*BOTH)),
             **{f"episodes_{phase}": phases[phase] for phase in Phase},
             **{f"windows_{phase}": windows[phase] for phase in WindowPhase},
             **{f"actions_{state}": actions[state] for state in ActionState},
@@ -241,9 +243,9 @@ class Questions(Shelves):
             told = [(at, n) for at, n in self._notices if n.severity >= severity and (since is None or at >= since)]
         return told[::-1][skip : skip + limit]
 
-    def flags(self, name: str) -> Sequence[Flag]:
+    def flags(self, *names: str) -> Sequence[Flag]:
         with self._lock:
-            return [flag for key, flag in sorted(self._flags.items()) if key[0] == name]
+            return [flag for key, flag in sorted(self._flags.items()) if key[0] in names]
 
     def sending(self, page: str = "") -> Sequence[str]:
         with self._lock:

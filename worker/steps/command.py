@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from worker.core.breaker import BOTH
 from worker.core.by_hand import scheduled
 from worker.core.commands import (
     Adopt,
@@ -26,7 +27,7 @@ from worker.core.commands import (
     verb,
 )
 from worker.core.interventions import Asked, Order
-from worker.core.model import PAUSE, ActionKind, Episode, Flag, Notice, RemoteIncident, Window
+from worker.core.model import PAUSE, UNMAILED, ActionKind, Episode, Flag, Notice, RemoteIncident, Window
 from worker.core.rulebook import RuleBook
 from worker.core.spelling import suggest
 from worker.errors import CommandRefused, Conflict, NotFound
@@ -112,16 +113,15 @@ class Commands:
         return Done(said=(_paused(command.page, already),), sending=sending)
 
     def _resume(self, command: Resume) -> Done:
-        flags = [flag for flag in self._switches.flags(PAUSE) if command.page in ("", flag.page)]
+        flags = [flag for flag in self._switches.flags(*_RESUMED) if command.page in ("", flag.page)]
+        if command.page and any(not flag.page for flag in self._switches.flags(PAUSE)):
+            raise CommandRefused("all pages are paused: resume without a page")
         if not flags:
-            if command.page and any(not flag.page for flag in self._switches.flags(PAUSE)):
-                raise CommandRefused("all pages are paused: resume without a page")
             self._check_page(command.page)
             return Done(said=(f"{_called(command.page)} not paused",))
-        now = self._clock()
-        gone = [Flag(page=flag.page, name=PAUSE, at=now, value=None) for flag in flags]
+        gone = [replace(flag, value=None) for flag in flags]
         self._switch(gone, "resumed", f"resumed by {command.by}")
-        return Done(said=tuple(f"{_called(flag.page)} written to again" for flag in flags))
+        return Done(said=tuple(dict.fromkeys(f"{_called(flag.page)} {_RESUMED[flag.name]}" for flag in flags)))
 
     def _switch(self, flags: list[Flag], code: str, text: str) -> None:
         notices = [Notice(code=code, subject=flag.page or EVERY_PAGE, text=text) for flag in flags]
@@ -204,6 +204,14 @@ class Commands:
             raise CommandRefused(f"{subject.id} is not on the page")
         kind = ActionKind.UPDATE_MAINTENANCE if isinstance(subject, Window) else ActionKind.UPDATE_INCIDENT
         return self._provider(subject.page).show(subject.remote_id, kind)
+
+
+_RESUMED = {
+    PAUSE: "written to again",
+    UNMAILED: "asked to mail its subscribers again",
+    **dict.fromkeys(BOTH, "asked again at once"),
+}
+"""What a person may end, and what is said of it."""
 
 
 def _called(page: str) -> str:

@@ -31,7 +31,7 @@ from worker.core.model import (
     Window,
     WindowStatus,
 )
-from worker.core.retry import BREAKER, LOOK
+from worker.core.retry import LOOK, passed, pause
 from worker.core.rulebook import RuleBook
 from worker.errors import Conflict, EvaluationFailed, LedgerUnavailable, ProviderUnavailable
 from worker.ports import (
@@ -45,9 +45,11 @@ from worker.ports import (
     Footprints,
     Meter,
     Outbox,
+    Switches,
     Windows,
 )
 from worker.steps._deciding import about_either
+from worker.steps._health import Health
 from worker.steps._look import BETWEEN_READS, Look, post_ids, window_status
 
 LEASE = timedelta(seconds=90)
@@ -56,7 +58,6 @@ LEASE = timedelta(seconds=90)
 CLOCKS_APART = timedelta(seconds=10)
 """An incident that the page dates so much before we asked for it was there before."""
 
-FIRST_PAUSE = timedelta(seconds=5)
 MOST_CONFLICTS = 20
 
 
@@ -75,6 +76,7 @@ class Deliver:
         episodes: Episodes,
         windows: Windows,
         footprints: Footprints,
+        switches: Switches,
         committer: Committer,
         channels: Callable[[], Mapping[str, Channel]],
         book: Callable[[], RuleBook],
@@ -87,6 +89,7 @@ class Deliver:
         self._outbox = outbox
         self._look = Look(outbox, footprints, clock, even_since)
         self._footprints = footprints
+        self._health = Health(switches, clock)
         self._episodes = episodes
         self._windows = windows
         self._committer = committer
@@ -114,10 +117,12 @@ class Deliver:
         self._checkpoint("claimed")
         try:
             self._work(claimed, channels[claimed.page])
-        except ProviderUnavailable:
+        except ProviderUnavailable as fault:
             self._meter.count("page_reads_failed", page=claimed.page)
-            now = self._clock()
-            self._outbox.release(claimed.id, now + _pause(now - claimed.created_at))
+            now, found = self._clock(), self._health.unreadable(claimed.page, fault)
+            self._keep(found)
+            wait = passed(found.flags[0].at - now) if found else pause(now - claimed.created_at)
+            self._outbox.release(claimed.id, now + wait)
         except Conflict:
             current = _find(self._subject(claimed), claimed.id)
             if current is not None and current.state is claimed.state:  # else somebody else is at it by now
@@ -130,7 +135,9 @@ class Deliver:
         elif action.kind.creates:
             self._send_again(action, channel)
         else:
-            self._settle(action, self._look.for_update(action, channel, self._outbox.attempts(action.id)))
+            outcome = self._look.for_update(action, channel, self._outbox.attempts(action.id))
+            self._was_read(action)
+            self._settle(action, outcome)
 
     # -- sending
 
@@ -149,8 +156,12 @@ class Deliver:
             footprint = self._footprints.footprint(action.aggregate) if shown and action.guest else None
             if shown and footprint:
                 said, directory, left = as_guest(action, directory, shown.updates, footprint.by_people(shown))
+        self._was_read(action)
         if settled is not None:
             self._settle_look(action, settled)
+            return
+        if action.content.notify and not self._health.mails(action.page):
+            self._settle(action, self._look.outcome(action, Result.UNMAILED, "the page refused that before"))
             return
         if (brake := self._brake(action)) is not None:
             self._meter.count("braked", page=action.page)
@@ -238,13 +249,13 @@ class Deliver:
         outcome = self._sent(sending, channel, request)
         self._checkpoint("after_send")
         self._meter.count("attempts", page=action.page, result=outcome.result)
+        found = self._health.wrote(action.page, outcome)
         outcome = self._judged(sending, outcome, now, channel)
         if outcome.result is Result.DONE and action.kind is ActionKind.UPDATE_INCIDENT:
             outcome = replace(outcome, room=channel.provider.most_updates - len(baseline) - 1)
         outcome = replace(outcome, differences=(*outcome.differences, *left))
-        self._settle(
-            sending, outcome, replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
-        )
+        ended = replace(attempt, result=outcome.result, finished_at=outcome.at, detail=outcome.detail)
+        self._settle(sending, outcome, ended, found)
         self._checkpoint("after_confirm")
 
     def _in_shadow(self, subject: Episode | Window) -> bool:
@@ -266,7 +277,7 @@ class Deliver:
         except LedgerUnavailable:
             paused = True
         if paused:
-            return self._look.outcome(action, Result.NOT_SENT, "paused")
+            return replace(self._look.outcome(action, Result.NOT_SENT, "paused"), retry_at=self._clock())
         return channel.provider.send(action, request)
 
     def _judged(self, action: Action, outcome: Outcome, sent_at: datetime, channel: Channel) -> Outcome:
@@ -291,6 +302,7 @@ class Deliver:
     def _send_again(self, action: Action, channel: Channel) -> None:
         """A create of which nothing is known: look for it, else the same bytes under the same key."""
         found = self._look.for_create(action, channel)
+        self._was_read(action)
         if found is not None:
             self._settle(action, found)
             return
@@ -304,15 +316,34 @@ class Deliver:
             return self._windows.window(action.aggregate)
         return self._episodes.get(action.aggregate)
 
-    def _settle(self, action: Action, outcome: Outcome, attempt: Attempt | None = None) -> None:
-        """Decide on the outcome and store it; whatever else changed meanwhile, an outcome is never lost."""
+    def _was_read(self, action: Action) -> None:
+        """The page let itself be read, before or after a write of an action."""
+        if action.kind in LOOKED_FOR or not action.kind.creates:
+            self._keep(self._health.readable(action.page))
+
+    def _keep(self, found: Commit | None) -> None:
+        if found is not None:
+            self._committer.commit(found)
+
+    def _settle(
+        self, action: Action, outcome: Outcome, attempt: Attempt | None = None, found: Commit | None = None
+    ) -> None:
+        """
+        Decide on the outcome and store it; whatever else changed meanwhile, an outcome is never lost.
+
+        Args:
+            found: What it says of the page as a whole.
+        """
         attempts = [attempt] if attempt else self._left_open(action, outcome)
         for _ in range(MOST_CONFLICTS):
             subject = self._subject(action)
             if subject is None or _find(subject, action.id) is None:
                 return
             try:
-                self._committer.commit(self._decided(subject, action, outcome, attempts))
+                commit = self._decided(subject, action, outcome, attempts)
+                if found is not None:
+                    commit = replace(commit, flags=found.flags, notices=[*commit.notices, *found.notices])
+                self._committer.commit(commit)
             except Conflict:
                 self._meter.count("conflicts", step="deliver")
                 continue
@@ -337,11 +368,6 @@ class Deliver:
         commit = about_either(self._book(), self._episodes, self._windows, subject, outcome, cause, self._clock())
         shown = [replace(a, detail="; ".join(filter(None, (a.detail, *outcome.differences)))) for a in attempts]
         return replace(commit, actions=_with_update_id(commit.actions, outcome), attempts=shown)
-
-
-def _pause(waited: timedelta) -> timedelta:
-    """How long to leave a page alone that could not be read: the longer it lasts the longer, up to a minute."""
-    return min(max(waited / 10, FIRST_PAUSE), BREAKER)
 
 
 def _with_update_id(actions: Sequence[Action], outcome: Outcome) -> Sequence[Action]:

@@ -32,6 +32,9 @@ MOST_TOLD = 20
 LEASE = timedelta(seconds=60)
 """How long nobody else tells a receiver what it is just told."""
 
+RARELY = timedelta(minutes=5)
+"""So long, and a little, a receiver is left alone at most that takes nothing."""
+
 LONGEST = timedelta(minutes=15)
 """A next try that lies farther ahead was reckoned by a clock that has been set back since."""
 
@@ -155,7 +158,7 @@ class Notify:
                 )
             else:
                 tries, now = box.tries + 1, self._clock()
-                at = again(name, tries, receipt.retry_at, now)
+                at = again(name, tries, receipt.retry_at, now, RARELY)
                 failing = box.failing_since or now
                 self._committed(replace(box, tries=tries, not_before=at, failing_since=failing))
         except Conflict:  # somebody else tells it, or has put more into it: later

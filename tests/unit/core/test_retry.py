@@ -20,7 +20,7 @@ def least(number: int) -> timedelta:
 
 
 @given(subjects, tries)
-def test_a_wait_doubles_up_to_five_minutes_and_jitter_only_adds_a_quarter_at_most(subject: str, number: int) -> None:
+def test_a_wait_doubles_up_to_a_minute_and_jitter_only_adds_a_quarter_at_most(subject: str, number: int) -> None:
     wait = again(subject, number, None, NOW) - NOW
     assert least(number) <= wait <= least(number) * 1.25
 
@@ -39,7 +39,7 @@ def test_the_same_retry_waits_the_same_time(subject: str, number: int) -> None:
     assert again(subject, number, None, NOW) == again(subject, number, None, NOW)
 
 
-@given(subjects, st.integers(1, 7))
+@given(subjects, st.integers(1, 4))
 def test_the_next_wait_is_longer_until_the_longest(subject: str, number: int) -> None:
     assert least(number + 1) >= least(number)
     assert again(subject, number + 2, None, NOW) >= again(subject, number, None, NOW)
@@ -49,6 +49,6 @@ def test_many_that_failed_at_once_do_not_come_back_at_once() -> None:
     assert len({again(f"action-{n}", 5, None, NOW) for n in range(50)}) > 40
 
 
-def test_the_first_wait_is_short_and_the_last_is_minutes() -> None:
+def test_the_first_wait_is_short_and_the_last_is_a_minute() -> None:
     assert timedelta(seconds=2) <= again("a", 1, None, NOW) - NOW <= timedelta(seconds=2.5)
-    assert again("a", 10**9, None, NOW) - NOW <= timedelta(minutes=6, seconds=15)
+    assert again("a", 10**9, None, NOW) - NOW <= timedelta(seconds=75)

@@ -685,6 +685,26 @@ def test_a_refusal_tells_the_field_and_the_reason(page: Page) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("entries", "result"),
+    [
+        ([{"code": "too_many", "source": {"field": "notify_subscribers"}}], Result.UNMAILED),
+        ([{"code": "invalid_value", "source": {"pointer": "/notify_subscribers"}}], Result.UNMAILED),
+        ([{"code": "too_many_subscribers"}], Result.UNMAILED),
+        ([{"code": "invalid", "message": "Pages with more than 1000 subscribers …"}], Result.UNMAILED),
+        ([{"code": "invalid", "message": "No “Subscriber portal”", "source": {"field": "message"}}], Result.REFUSED),
+        ([{"code": "x", "source": {"field": "notify_subscribers"}}, {"code": "is_required"}], Result.REFUSED),
+        ([], Result.REFUSED),
+    ],
+)
+def test_a_post_is_silent_only_where_nothing_else_is_wrong(page: Page, entries: object, result: Result) -> None:
+    error = response(422, json.dumps({"type": "validation_error", "errors": entries}).encode())
+    mailing, silent = action(ActionKind.OPEN_INCIDENT), action(ActionKind.UPDATE_INCIDENT)
+    assert (mailing.content.notify, silent.content.notify) == (True, False)
+    assert outcome(page, mailing, error).result is result
+    assert outcome(page, silent, error).result is Result.REFUSED
+
+
 def test_a_429_says_when_in_the_header_or_in_the_body(page: Page) -> None:
     body = json.dumps({"type": "x", "errors": [], "rate_limit": {"retry_after": "2026-11-23T10:00:50Z"}}).encode()
     done = outcome(page, action(ActionKind.UPDATE_INCIDENT), response(429, body))

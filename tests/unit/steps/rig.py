@@ -151,6 +151,7 @@ class Rig:
         self.deliver_step = Deliver(
             outbox=self.ledger,
             footprints=self.ledger,
+            switches=self.ledger,
             channels=lambda: self.channels,
             checkpoint=lambda point: self.checkpoint(point),
             even_since=lambda: self.even_since,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from tests.fakes.provider import Answer
 from tests.unit.steps.conftest import Make
 from tests.unit.steps.rig import HEAD, Rig, rule
 from worker.core.model import Severity
@@ -89,3 +90,94 @@ def test_so_is_one_of_which_that_shows_only_when_it_is_to_be_reopened(make: Make
     rig.fires("a").passes("5m")
     assert [sent.action.post for sent in rig.page.sent] == ["open", "resolve", "open"]
     assert rig.codes == []
+
+
+# -- mails to very many subscribers
+
+MAILING = {"notify": "[open, worsen, resolve]", "quiet": "1m", "min_gap": "1m", "max_open": "7d"}
+
+
+def crowded(make: Make, **incident: str) -> Rig:
+    """A page that mails nobody through its API."""
+    rig = make(rule(**{**MAILING, **incident}))
+    rig.page.refuses_mail = True
+    return rig
+
+
+def tries(rig: Rig) -> list[tuple[str, bool]]:
+    return [(sent.action.post.value, sent.action.content.notify) for sent in rig.page.sent]
+
+
+def test_a_post_that_may_not_mail_is_published_silently_and_the_next_without_a_try(make: Make) -> None:
+    rig = crowded(make).fires("a", severity="warning").passes("5m")
+    assert tries(rig) == [("open", True), ("open", False)]
+    assert rig.page.names == ["Checkout problems"]
+    rig.fires("b").passes("5m").clears("a", "b").passes("5m")
+    assert tries(rig)[2:] == [("worsen", False), ("resolve", False)]
+    (notice,) = rig.notices
+    assert (notice.code, notice.severity) == ("mail_refused", Severity.WARNING)
+    assert "page `main`" in notice.text
+
+
+def test_a_restart_remembers_who_may_not_be_mailed_for_a_day(make: Make) -> None:
+    before = crowded(make).fires("a", severity="warning").passes("5m")
+    before.close()
+    after = make(rule(**MAILING), page=before.page, path=before.path)
+    after.now = before.now
+    after.passes("23h").fires("b").passes("5m")
+    assert tries(after)[2:] == [("worsen", False)]
+    after.passes("1h").clears("b").passes("5m").fires("b").passes("5m")
+    assert tries(after)[3:] == [("improve", False), ("worsen", True), ("worsen", False)]
+    assert after.codes == ["mail_refused", "mail_refused"], "once a day"
+
+
+def test_several_incidents_at_once_are_told_of_once(make: Make) -> None:
+    rig = crowded(make)
+    rig.use(rule("checkout", **MAILING) + rule("second", match="{labels.service: second}", **MAILING))
+    rig.fires("a").fires("s", service="second").passes("5m")
+    assert tries(rig) == [("open", True), ("open", False), ("open", False)]
+    assert rig.codes == ["mail_refused"]
+
+
+def test_a_create_that_may_not_mail_comes_under_another_key(make: Make) -> None:
+    rig = crowded(make).fires().passes("5m")
+    first, second = (sent.action.key for sent in rig.page.sent)
+    assert first != second
+    again = crowded(make)
+    again.page.refuses_mail = False
+    again.fires().passes("5m")
+    assert again.page.sent[0].action.key == first, "a refused key may be spent; the other one is made of it"
+
+
+def test_a_window_that_may_not_mail_is_announced_silently(make: Make) -> None:
+    rig = make(
+        rule()
+        + """maintenance:
+  - id: db
+    page: main
+    components: [checkout]
+    title: Database maintenance
+    starts: 2026-11-23T14:00
+    timezone: Europe/Berlin
+    duration: 1h
+    announce: {before: 2h, text: Coming., notify: true}
+"""
+    )
+    rig.page.refuses_mail = True
+    rig.passes("90m")
+    assert tries(rig) == [("announce", True), ("announce", False)]
+    assert rig.codes == ["mail_refused"]
+
+
+def test_what_is_refused_for_another_reason_is_parked(make: Make) -> None:
+    rig = make(rule(**MAILING))
+    rig.page.script.append(Answer.REFUSED)
+    assert rig.fires().passes("5m").actions() == ["open parked"]
+
+
+def test_a_person_may_say_that_it_is_to_be_tried_again(make: Make) -> None:
+    rig = crowded(make).fires("a", severity="warning").passes("5m")
+    rig.page.refuses_mail = False
+    assert rig.asks("resume", page="main").said == ("page `main` is asked to mail its subscribers again",)
+    rig.fires("b").passes("5m")
+    assert tries(rig)[2:] == [("worsen", True)]

@@ -134,7 +134,7 @@ def test_a_denied_key_is_told_once_and_its_end(make: Make) -> None:
     rig.page.always = Answer.DONE
     rig.passes("3m")
     passes(rig, step)
-    assert chat.lines == ["page_denies", "page_denies over"]
+    assert chat.lines == ["page_denies", "page_answers"]
 
 
 def test_drift_is_over_when_a_sweep_does_not_find_it_any_more(make: Make) -> None:

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from worker.core.model import Action, ActionKind, Directory, Outcome, RemoteIncident, Request
+from worker.core.model import Action, ActionKind, Directory, Outcome, RemoteIncident, Request, Result
 from worker.core.ruleset import PageConfig
-from worker.errors import ConfigError, ProviderUnavailable
+from worker.errors import ConfigError, KeyDenied, ProviderUnavailable
 from worker.ports import Clock
 from worker.providers import _components
 from worker.providers._components import Availability, ListedPage
 from worker.providers._http import Http
-from worker.providers._outcomes import Exchange, Unanswered, classify
+from worker.providers._outcomes import Answer, Exchange, Unanswered, classify
 from worker.providers.incident_io import reading
 from worker.providers.incident_io.echo import Echo, echo_of
 from worker.providers.incident_io.payloads import request_of, usable_id
@@ -36,10 +36,6 @@ LIST_DEADLINE = timedelta(seconds=45)
 LONGEST_AVAILABILITY = timedelta(days=366)
 
 Made = TypeVar("Made")
-
-
-class _Denied(ProviderUnavailable):
-    """The API does not take the key."""
 
 
 class _Refused(ProviderUnavailable):
@@ -106,7 +102,7 @@ class IncidentIo:
         shown = echo or Echo(remote_id="")
         return Outcome(
             action_id=action.id,
-            result=classify(exchange, echoed=echo is not None),
+            result=_unmailed(action, exchange) or classify(exchange, echoed=echo is not None),
             at=self._clock(),
             detail=detail,
             retry_at=exchange.retry_at,
@@ -262,7 +258,7 @@ class IncidentIo:
             raise ProviderUnavailable(answer.detail)
         said = f"{self._http.host}: GET {target.partition('?')[0]}: {reading.complaint(answer)}"
         if answer.status in (401, 403):
-            raise _Denied(f"{said}: the API does not take the key. Any valid key may read; writing needs “{SCOPE}”")
+            raise KeyDenied(f"{said}: the API does not take the key. Any valid key may read; writing needs “{SCOPE}”")
         if answer.status in _SAID_NO and reading.is_error(answer):
             raise _SAID_NO[answer.status](said)
         if answer.status != 200 or not answer.complete:
@@ -276,12 +272,20 @@ class IncidentIo:
         """Read for somebody who can mend the configuration: a key that is not taken is a fault in that."""
         try:
             return read()
-        except _Denied as fault:
+        except KeyDenied as fault:
             message = f"page `{self._config.name}`: {fault}"
             raise ConfigError([_components.problem(self._config.place, message)]) from None
 
 
 _SAID_NO: Mapping[int, type[ProviderUnavailable]] = {400: _Refused, 404: _Missing, 422: _Refused}
+
+
+def _unmailed(action: Action, exchange: Exchange) -> Result | None:
+    """Whether a post was refused for the mails alone that it asks for, which a page with many subscribers does."""
+    if not action.content.notify or not isinstance(exchange, Answer):
+        return None
+    refused = classify(exchange, echoed=False) in (Result.REFUSED, Result.DENIED)
+    return Result.UNMAILED if refused and reading.refuses_mail(exchange) else None
 
 
 def _heard(action: Action, request: Request, exchange: Exchange) -> tuple[Echo | None, str]:

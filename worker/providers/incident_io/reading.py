@@ -197,6 +197,19 @@ def is_error(answer: Answer) -> bool:
     return isinstance(data.get("type"), str) and isinstance(data.get("errors"), list)
 
 
+def refuses_mail(answer: Answer) -> bool:
+    """Say whether all that an error complains of is whom a post would mail."""
+    entries = children(document(answer.body), "errors") if is_error(answer) else []
+    return bool(entries) and all(_of_mail(entry) for entry in entries)
+
+
+def _of_mail(entry: Json) -> bool:
+    """What it says counts only where it names no field: it may repeat our own words."""
+    source = entry.get("source")
+    place = f"{text(source, 'field')} {text(source, 'pointer')}".strip() if isinstance(source, dict) else ""
+    return "subscriber" in f"{place} {text(entry, 'code')} {'' if place else text(entry, 'message')}".lower()
+
+
 def complaint(answer: Answer) -> str:
     """
     Say in one line what the page answered: ``422 validation_error: name: must be …``.
