@@ -89,10 +89,10 @@ def tags(value: Any, name: str) -> dict[str, str]:
         value = ()
     if not isinstance(value, dict | list | tuple):
         raise PayloadNotUnderstood(f"{name}: neither a map nor a list of tags")
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     for label, text in value.items() if isinstance(value, dict) else map(_tag, value):
         if isinstance(label, str) and label and isinstance(text, str | int | float) and text != "":
-            found.setdefault(label, []).append(as_text(text))
+            found.setdefault(label, {})[as_text(text)] = None
     return {label: ", ".join(texts) for label, texts in found.items()}
 
 

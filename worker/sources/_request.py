@@ -34,9 +34,9 @@ def read(inbound: Inbound) -> Any:
         PayloadNotUnderstood: It is none of what is known here.
     """
     start = inbound.body[:_START].lstrip()
-    if not start and inbound.query:
+    if not start and inbound.query and not inbound.body.strip():
         return _fields(_pairs(inbound.query))
-    if not start.startswith((b"{", b"[")):
+    if start and not start.startswith((b"{", b"[")):
         content_type = inbound.headers.get("content-type", "")
         kind = content_type.partition(";")[0].strip().lower()
         if kind == _FORM:

@@ -32,6 +32,8 @@ _DEPLOYMENTS: Mapping[str, Status] = {
     "inactive": Status.RESOLVED,  # another has taken its place
 }
 _RUNS: Mapping[str, Status] = {"in_progress": Status.FIRING, "completed": Status.RESOLVED}
+_WAITS = "action_required"
+"""A run that somebody has to let go on is told as completed, and is not."""
 _FAILED = frozenset({"failure", "error", "timed_out", "startup_failure"})
 
 
@@ -104,14 +106,16 @@ def _about(deployment: dict[str, Any], repository: str) -> dict[str, Any]:
 
 def _run(body: dict[str, Any], repository: str) -> dict[str, Any]:
     run = _fields.child(body, "workflow_run")
-    progress, workflow = _fields.text(run, "status"), _fields.text(run, "name")
+    progress, conclusion = _fields.text(run, "status"), _fields.text(run, "conclusion")
+    status = Status.INFO if conclusion == _WAITS else _RUNS.get(progress, Status.INFO)
+    workflow = _fields.text(run, "name")
     workflow = workflow or _fields.text(_fields.child(body, "workflow"), "name")
     words = {"workflow": workflow, "branch": _fields.text(run, "head_branch"), "event": _fields.text(run, "event")}
     return {
         "kind": RUN,
         "key": f"workflow_run/{_number(run, 'id')}",
-        "status": _RUNS.get(progress, Status.INFO),
-        "status_name": _fields.text(run, "conclusion") or progress,
+        "status": status,
+        "status_name": conclusion or progress,
         "title": _fields.one_line(f"{repository}: {workflow}"),
         "labels": _filled(repository, words),
         "url": _fields.text(run, "html_url"),

@@ -16,6 +16,35 @@ AT = datetime(2026, 11, 23, 9, 12, 4, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
+    ("told", "labels"),
+    [
+        (
+            {"a": "1", "n": 2, "yes": True, "nested": {"x": 1}, "none": None, "empty": ""},
+            {"a": "1", "n": "2", "yes": "true"},
+        ),
+        (
+            [{"name": "a", "value": "1"}, {"key": "b", "value": 2}, {"tag": "c", "value": "3"}],
+            {"a": "1", "b": "2", "c": "3"},
+        ),
+        (["a:1", "b: x:y", "alone", ":odd", 7, None, {}, {"name": "n"}], {"a": "1", "b": "x:y", "alone": "true"}),
+        ("env:prod, team:shop alone", {"env": "prod", "team": "shop", "alone": "true"}),
+        (["a:1", {"name": "a", "value": "2"}, "a:1"], {"a": "1, 2"}),
+        (None, {}),
+        ("", {}),
+    ],
+    ids=str,
+)
+def test_whatever_senders_call_tags_becomes_labels(told: Any, labels: dict[str, str]) -> None:
+    assert _fields.tags(told, "labels.*") == labels
+
+
+@pytest.mark.parametrize("told", [7, True, 1.5])
+def test_what_is_no_list_of_tags_is_refused_by_name(told: Any) -> None:
+    with pytest.raises(PayloadNotUnderstood, match=r"labels\.\*"):
+        _fields.tags(told, "labels.*")
+
+
+@pytest.mark.parametrize(
     ("written", "meant"),
     [
         ("2026-11-23T09:12:04Z", AT),
