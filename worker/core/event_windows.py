@@ -33,9 +33,10 @@ def begun(
     now: datetime,
 ) -> Window | None:
     """
-    Make the next window of a line; None where no statement asks for one that is not over.
+    Make the next window of a line; None where no statement asks for one.
 
-    A signal that fired in the last window and never stopped asks for another only by a later end than that had.
+    A signal that fired in the last window and never stopped asks for another only by a later end than that had. Where
+    all that is asked for is over already, a window is made all the same: so it is known why nothing was said.
 
     Args:
         line: Its name.
@@ -51,7 +52,8 @@ def begun(
     members = {key: each for key, each in joined(there, items, now).items() if each.firing}
     spans = {key: _times_of(plan, each) for key, each in members.items()}
     over = max(now, last.asked[1]) if last is not None and last.asked else now
-    wanted = {key: each for key, each in members.items() if spans[key][1] > (over if key in there else now)}
+    ahead = {key: each for key, each in members.items() if spans[key][1] > (over if key in there else now)}
+    wanted = ahead or {key: each for key, each in members.items() if key not in there}
     if not wanted:
         return None
     leading = Standing(Impact(), wanted.values()).leading()

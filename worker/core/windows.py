@@ -210,6 +210,15 @@ def _move(draft: WindowDraft) -> None:
     window, now = draft.window, draft.now
     if not window.phase.live:
         return
+    if window.phase is WindowPhase.PLANNED and window.members and window.ends_at <= window.created_at:
+        draft.to(WindowPhase.SKIPPED, ended_at=now)
+        draft.say(f"over since {window.ends_at.isoformat()}, before it was heard of: nothing is said")
+        draft.notice(
+            "window_past",
+            f"it was to be {window.starts_at.isoformat()} – {window.ends_at.isoformat()}, and was heard of after that: "
+            "nothing is said of it; look whether the times of its signals are right",
+        )
+        return
     if now >= window.ends_at and not _goes_on(draft):
         draft.to(WindowPhase.COMPLETE, ended_at=now if window.overran else window.ends_at)
         if _left_to_people(window) and window.known not in (None, WindowStatus.COMPLETE):

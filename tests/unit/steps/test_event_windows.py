@@ -157,10 +157,31 @@ def test_a_ticket_that_is_closed_before_anything_was_said_goes_quietly(make: Mak
 def test_a_ticket_that_comes_late_starts_at_once_and_one_that_is_over_is_not_published(make: Make) -> None:
     rig = make(TICKET).passes("3h")
     says(rig, "over", message=span(1, 2))
-    assert windows(rig) == []
+    (past,) = windows(rig)
+    assert past.phase is WindowPhase.SKIPPED
     says(rig, "late", message=span(2, 4), region="").passes("3h")
     assert rig.said == ["180m schedule start", "240m complete complete"]
-    assert windows(rig)[0].starts_at == START + timedelta(hours=2)
+    late = next(window for window in windows(rig) if window.phase is WindowPhase.COMPLETE)
+    assert late.starts_at == START + timedelta(hours=2)
+
+
+def test_a_ticket_that_is_past_leaves_the_reason_once_and_may_still_be_moved_ahead(make: Make) -> None:
+    rig = make(TICKET).passes("3h")
+    for _ in range(3):
+        says(rig, message=span(1, 2))
+    (past,) = windows(rig)
+    story = rig.ledger.story(past.id)
+    assert story is not None
+    assert [line.text for line in story.decisions] == [
+        "skipped",
+        "over since 2026-11-23T12:00:00+00:00, before it was heard of: nothing is said",
+    ]
+    assert rig.codes == ["window_past"]
+    says(rig, message=span(1, 2.5))  # still past, and of the same signal
+    assert [window.id for window in windows(rig)] == [past.id]
+    says(rig, message=span(5, 6)).passes("4h")
+    assert rig.said[-2:] == ["300m start start", "360m complete complete"]
+    assert [window.phase for window in windows(rig) if window.id != past.id] == [WindowPhase.COMPLETE]
 
 
 def test_a_time_that_cannot_be_read_parks_the_event_and_is_told(make: Make) -> None:
