@@ -88,6 +88,7 @@ class Deliver:
     ) -> None:
         self._outbox = outbox
         self._look = Look(outbox, footprints, clock, even_since)
+        self._even_since = even_since
         self._footprints = footprints
         self._health = Health(switches, clock)
         self._episodes = episodes
@@ -231,6 +232,7 @@ class Deliver:
         if self._in_shadow(subject):
             self._settle(action, self._look.outcome(action, Result.SHADOWED, "`publish` is `shadow` now"))
             return
+        self._even_since()  # looked at now, lest one that is set meanwhile makes up for an earlier change unnoticed
         now = self._clock()
         sending = begin(current, now)
         attempt = Attempt(

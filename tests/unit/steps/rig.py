@@ -154,10 +154,10 @@ class Rig:
             switches=self.ledger,
             channels=lambda: self.channels,
             checkpoint=lambda point: self.checkpoint(point),
-            even_since=lambda: self.even_since,
+            even_since=lambda: self.even_since(),
             **common,
         )
-        self.even_since = START - timedelta(days=1)
+        self.even_since: Callable[[], datetime] = lambda: START - timedelta(days=1)
         self.observe_step = Observe(
             footprints=self.ledger,
             switches=self.ledger,

@@ -14,6 +14,7 @@ import pytest
 
 from tests.fakes.provider import Answer, FakePage, dies
 from tests.unit.steps.rig import SETTLE, START, Rig, alert, rule
+from worker.bootstrap.evenness import Evenness
 from worker.core.model import Action, ActionKind, Outcome, Request, Result
 from worker.errors import Conflict, LedgerUnavailable, ProviderUnavailable
 from worker.ports import DEADLINE, Channel, Commit
@@ -205,7 +206,28 @@ def test_an_update_is_sent_once_more_only_after_its_absence_is_proven(make: Make
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_is_set_proves_no_absence(make: Make, hours: int) -> None:
     rig = worsens(opened(make), Answer.LATE).passes("1m")
-    rig.now = rig.even_since = rig.now + timedelta(hours=hours)
+    rig.now = since = rig.now + timedelta(hours=hours)
+    rig.even_since = lambda: since
+    for _ in range(20):
+        rig.now += timedelta(seconds=5)
+        rig.settles()
+    rig.page.arrive()
+    rig.passes("2h")
+    assert rig.page.said("inc-1") == ["It began.", "It got worse."]
+
+
+def test_a_clock_that_was_set_and_is_set_back_during_a_write_proves_no_absence(make: Make) -> None:
+    rig, wrong = opened(make).passes("2h"), timedelta()
+    rig.even_since = Evenness(rig.clock, lambda: (rig.now - wrong).timestamp())
+    rig.now, wrong = rig.now - timedelta(hours=1), timedelta(hours=-1)
+
+    def mended(point: str) -> None:
+        nonlocal wrong
+        if point == "before_intent" and wrong:
+            rig.now, wrong = rig.now + timedelta(hours=1), timedelta()
+
+    rig.checkpoint = mended
+    worsens(rig, Answer.LATE)
     for _ in range(20):
         rig.now += timedelta(seconds=5)
         rig.settles()
