@@ -129,6 +129,9 @@ def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) ->
     if not problems and settings.calendar_token and settings.calendar_token == settings.admin_token:
         told = "must not be the admin token: an address is kept by calendars, their servers and their logs"
         problems.append(Problem(f"{PREFIX}CALENDAR_TOKEN", 0, 0, told))
+    if settings.external_url and not settings.external_url.startswith(("https://", "http://")):
+        told = f"`{settings.external_url}` is no address like https://bridge.example.com"
+        problems.append(Problem(f"{PREFIX}EXTERNAL_URL", 0, 0, told))
     if problems:
         raise ConfigError(problems)
     return settings

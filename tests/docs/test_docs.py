@@ -280,6 +280,15 @@ def test_metrics_that_other_pages_name_exist() -> None:
         assert set(re.findall(r"\bstatusbridge_(?:ledger_\w+|\w+_total)\b", page.read_text())) <= known, page
 
 
+def test_every_notice_is_explained() -> None:
+    text = (DOCS / "how-to/be-told.md").read_text()
+    codes: set[str] = set()
+    for path in (ROOT / "worker").rglob("*.py"):
+        codes |= set(re.findall(r"""(?:\.notice\(\s*|Notice\(\s*code=)"(\w+)\"""", path.read_text()))
+    assert len(codes) > 20
+    assert not [code for code in codes - {"trial"} if f"`{code}`" not in text]
+
+
 async def no_hooks(scope: Scope, receive: Receive, send: Send) -> None:
     raise NotImplementedError
 

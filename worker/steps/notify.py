@@ -112,7 +112,7 @@ class Notify:
             told.append((number, as_told))
         begun: Sequence[Notice] = ()
         if due:
-            standing, begun = judged(standing, *self._seen(now), now, self._paused())
+            standing, begun = judged(standing, *self._seen(standing, now), now, self._paused())
         memos: list[Standing | Mailbox] = [*([standing] if standing != before else []), *self._mailed(told)]
         if new or begun or memos:
             taken = [number for number, _ in told]
@@ -120,9 +120,13 @@ class Notify:
         self._judged = now if due else self._judged
         return bool(new or begun)
 
-    def _seen(self, now: datetime) -> tuple[list[Footprint], list[Sweep]]:
+    def _seen(self, standing: Standing, now: datetime) -> tuple[list[Footprint], list[Sweep]]:
+        """Give all that is live, and all that something stands of, also on a page that the rules have no more."""
         pages = self._pages()
         footprints = [each for page in pages for each in self._footprints.footprints(page, now)]
+        elsewhere = {each.subject for each in standing.open.values()} - {each.subject.id for each in footprints}
+        found = (self._footprints.footprint(subject) for subject in sorted(elsewhere))
+        footprints += [each for each in found if each is not None]
         return footprints, [self._footprints.sweep(page) for page in pages]
 
     def _paused(self) -> frozenset[str]:

@@ -45,7 +45,7 @@ class Chat:
         return [f"{each.notice.code}{' over' if each.notice.over else ''}" for each in self.told]
 
 
-def notify(rig: Rig, *chats: Chat, least: Severity = Severity.INFO) -> Notify:
+def notify(rig: Rig, *chats: Chat, least: Severity = Severity.INFO, pages: Sequence[str] = ("main",)) -> Notify:
     targets = {f"chat-{number}": Target(chat, least) for number, chat in enumerate(chats)}
     return Notify(
         notices=rig.ledger,
@@ -53,7 +53,7 @@ def notify(rig: Rig, *chats: Chat, least: Severity = Severity.INFO) -> Notify:
         switches=rig.ledger,
         committer=rig.ledger,
         targets=lambda: targets,
-        pages=lambda: ["main"],
+        pages=lambda: pages,
         link=lambda notice: f"https://b/{notice.subject}",
         clock=rig.clock,
         meter=rig.meter,
@@ -277,3 +277,16 @@ def test_a_window_that_does_not_move_at_its_time_is_told(make: Make, moved: bool
     rig.passes("10m")
     passes(rig, step)
     assert chat.lines.count("window_late over") == (not moved)
+
+
+def test_what_waits_on_a_page_that_the_rules_have_no_more_is_not_over(make: Make) -> None:
+    rig, chat = make(), Chat()
+    rig.page.script.append(Answer.REFUSED)
+    rig.fires()
+    passes(rig, notify(rig, chat))
+    without = notify(rig, chat, pages=())
+    passes(rig, without)
+    assert chat.lines == ["parked"]
+    rig.asks("dismiss", subject=rig.head().id)
+    passes(rig, without)
+    assert chat.lines == ["parked", "parked over"]
