@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | if [ -t 1 ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi
 
 setup: $(STAMP) ## Make the virtual environment, with exactly the locked versions
 
@@ -43,6 +43,12 @@ sim: setup ## Run SEEDS=2000 simulations in virtual time, with faults (SEED=7: t
 crash: setup ## Kill the worker at every named point and look for losses and doubles
 	@$(BIN)/python -m pytest -m slow tests/crash -n 2
 
+browser: setup ## Use the dashboard in Chromium (needs Debian's chromium), and try what its API says to hostile requests
+	@$(BIN)/python -m pytest -m slow tests/browser
+
+screenshots: setup ## Take pictures of every view at the width of a phone and of a desk (FOLDER=var/screenshots)
+	@$(BIN)/python -m tests.browser.screenshots $(FOLDER)
+
 mutants: setup ## Make faults on purpose, and look that a test catches each
 	@$(BIN)/python -m tests.mutants
 
@@ -58,4 +64,4 @@ check: lint test ## All that CI runs, in its order
 clean: ## Remove what can be made again
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var
 
-.PHONY: help setup demo run test lint fmt bench sim crash mutants powercut lock check clean
+.PHONY: help setup demo run test lint fmt bench sim crash browser screenshots mutants powercut lock check clean

@@ -5,6 +5,7 @@ Flags, then ``STATUSBRIDGE_*``, then defaults → one frozen object, checked onc
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +15,8 @@ from worker.errors import ConfigError, Problem
 
 PREFIX = "STATUSBRIDGE_"
 MIB = 1024 * 1024
+LEAST_KEY = 32
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,9 @@ class Settings:
         log_format: "console" or "json".
         log_level: "debug", "info", "warning" or "error".
         admin_token: Needed for everything but hooks and health once ``host`` is not loopback.
+        admin_tokens: The same for several people: ``name=SHA-256`` each, with spaces or commas between them.
+        session_key: Signs the sessions of browsers, so that they outlive a restart and hold at every worker; "": one
+            that is made up at the start.
         calendar_token: Opens ``/maintenance.ics`` alone, as ``?token=``; calendars send no headers.
     """
 
@@ -61,10 +67,29 @@ class Settings:
     log_format: str = "console"
     log_level: str = "info"
     admin_token: str = ""
+    admin_tokens: str = ""
+    session_key: str = ""
     calendar_token: str = ""
 
     def __repr__(self) -> str:
         return f"Settings(rules={self.rules}, host={self.host}, port={self.port})"
+
+    @property
+    def admins(self) -> Mapping[str, str]:
+        """
+        Name to the SHA-256 of the token, hexadecimal.
+
+        Raises:
+            ValueError: They are of another form.
+        """
+        found: dict[str, str] = {}
+        for number, entry in enumerate(re.split(r"[\s,]+", self.admin_tokens.strip()) if self.admin_tokens else (), 1):
+            name, _, digest = entry.partition("=")
+            if not name or name in found or not _SHA256.fullmatch(digest):
+                # What stands there may be a token itself.
+                raise ValueError(f"the {number}. is not name=SHA-256, as `statusbridge token NAME` prints it")
+            found[name] = digest
+        return found
 
     @property
     def loopback(self) -> bool:
@@ -117,7 +142,13 @@ def from_environment(flags: Mapping[str, object], environ: Mapping[str, str]) ->
         except ValueError as wrong:
             problems.append(Problem(variable, 0, 0, str(wrong)))
     settings = Settings(**values) if not problems else Settings()  # type: ignore[arg-type]
-    if not problems and not settings.loopback and not settings.admin_token:
+    try:
+        admins = settings.admins
+    except ValueError as wrong:
+        problems.append(Problem(f"{PREFIX}ADMIN_TOKENS", 0, 0, str(wrong)))
+    if settings.session_key and len(settings.session_key) < LEAST_KEY:
+        problems.append(Problem(f"{PREFIX}SESSION_KEY", 0, 0, f"is shorter than {LEAST_KEY} characters"))
+    if not problems and not settings.loopback and not settings.admin_token and not admins:
         problems.append(
             Problem(
                 "--host",

@@ -31,14 +31,18 @@ from worker.core.ruleset import AuthConfig, SourceConfig
 from worker.errors import InboundError
 from worker.ledger import open_ledger
 from worker.providers import PROVIDERS
+from worker.rehearse.memory import MemoryLedger
 from worker.rehearse.reading import read_cases
 from worker.rehearse.verdict import judge
 from worker.rules_dir import read_beside
 from worker.settings import PREFIX, Settings
 from worker.sources import SENDERS, SOURCES
 from worker.web.app import make_app
+from worker.web.desk import Desk
 from worker.web.guard import Access
 from worker.web.hooks import PREFIX as HOOKS
+from worker.web.live import Live
+from worker.web.session import Sessions
 from worker.web.widget import PREFIX as WIDGET
 
 ROOT = Path(__file__).parents[2]
@@ -295,7 +299,9 @@ async def no_hooks(scope: Scope, receive: Receive, send: Send) -> None:
 
 def test_every_route_and_every_answer_of_the_hooks_is_explained() -> None:
     parts: Any = {"alive": dict, "ready": dict, "exposition": bytes, "calendar": bytes, "run": None, "reload": None}
-    parts["access"] = Access()
+    desk = Desk(MemoryLedger(), rules=lambda: None, pages=dict, called=str, clock=lambda: NOW)  # type: ignore[arg-type, return-value]
+    sessions = Sessions(b"", known=bool, clock=lambda: NOW, nonce=str)
+    parts |= {"access": Access(), "desk": desk, "sessions": sessions, "live": Live()}
     app = make_app(no_hooks, no_hooks, **parts)  # type: ignore[arg-type]
     text = (DOCS / "reference/http.md").read_text()
     routes = {route.path for route in app.rest.routes if hasattr(route, "path")} | {HOOKS + "{source}"}

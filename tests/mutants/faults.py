@@ -257,8 +257,8 @@ FAULTS = (
     Fault(
         "reading the API opens it",
         "web/guard.py",
-        "        if method in READS and not self._access.admin_token:\n",
-        "        if not self._access.admin_token:\n",
+        "        if reads and not self._access.closed:\n",
+        "        if not self._access.closed:\n",
         "tests/unit/web/test_api.py",
     ),
     Fault(

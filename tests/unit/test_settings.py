@@ -64,6 +64,8 @@ VALUES: dict[str, tuple[str, object]] = {
     "log_level": ("debug", "debug"),
     "admin_token": (SECRET, SECRET),
     "calendar_token": (SECRET, SECRET),
+    "admin_tokens": (f"ann={'a1' * 32}", f"ann={'a1' * 32}"),
+    "session_key": (SECRET * 4, SECRET * 4),
 }
 
 
@@ -147,3 +149,35 @@ def test_no_secret_is_in_what_settings_show_of_themselves() -> None:
     environ = {"STATUSBRIDGE_ADMIN_TOKEN": SECRET, "STATUSBRIDGE_LEDGER": f"postgresql://u:{SECRET}@h/d"}
     settings = from_environment({}, environ)
     assert SECRET not in f"{settings!r} {settings}"
+
+
+# -- several admins
+
+
+def told(**variables: str) -> str:
+    with pytest.raises(ConfigError) as wrong:
+        from_environment({}, {f"STATUSBRIDGE_{name}": value for name, value in variables.items()})
+    return str(wrong.value)
+
+
+def test_several_admins_are_named_with_the_hashes_of_their_tokens() -> None:
+    ann, bob = "a1" * 32, "b2" * 32
+    for between in (" ", ",", ", ", "\n"):
+        settings = from_environment({}, {"STATUSBRIDGE_ADMIN_TOKENS": f"ann={ann}{between}bob={bob}"})
+        assert settings.admins == {"ann": ann, "bob": bob}
+    assert from_environment({}, {}).admins == {}
+
+
+def test_with_several_admins_it_may_listen_beyond_this_machine() -> None:
+    from_environment({"host": "0.0.0.0"}, {"STATUSBRIDGE_ADMIN_TOKENS": f"ann={'a1' * 32}"})
+
+
+@pytest.mark.parametrize("entry", ["{}", "ann={}x", "={}", "ann={0} ann={0}", "ann"])
+def test_what_is_no_hash_is_refused_and_never_shown(entry: str) -> None:
+    text = told(ADMIN_TOKENS=entry.format("c3" * 32))
+    assert "STATUSBRIDGE_ADMIN_TOKENS: the " in text
+    assert "c3" not in text
+
+
+def test_a_short_key_for_sessions_is_refused() -> None:
+    assert "STATUSBRIDGE_SESSION_KEY: is shorter than 32" in told(SESSION_KEY="short")

@@ -45,6 +45,11 @@ class PageDirectory:
         self._again_at: datetime | None = None
         self._told = ""
 
+    @property
+    def known(self) -> Directory | None:
+        """The page as it was resolved the last time; None: it never was."""
+        return self._known
+
     def __call__(self) -> Directory:
         """
         Give the page; components of ours that it does not have are missing in it.

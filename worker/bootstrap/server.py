@@ -39,7 +39,7 @@ def serve(worker: Worker, started: Callable[[str], None] = lambda url: None) -> 
     gc.freeze()
     worker.start()
     try:
-        Server(worker.app, worker.settings.host, worker.settings.port, listening).run()
+        Server(worker.app, worker.settings.host, worker.settings.port, listening, worker.live.end).run()
     finally:
         worker.stop()
         if run_file is not None:

@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from worker.bootstrap import load_rules, pages, utc_now
+from worker.bootstrap.desks import desk_of, sessions_of
 from worker.bootstrap.doubt import MARK_EVERY_S, hold_back
 from worker.bootstrap.evenness import Evenness
 from worker.bootstrap.in_force import InForce, in_force
@@ -25,7 +26,6 @@ from worker.bootstrap.reload import Reloader
 from worker.bootstrap.widgets import Widgets
 from worker.core.model import PAUSE, UNMATCHED, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
 from worker.core.ruleset import RuleSet
-from worker.core.window_drafts import called
 from worker.errors import LedgerUnavailable, PayloadNotUnderstood
 from worker.ledger import Ledger, open_ledger
 from worker.ports import Clock, Commit, Committer, Statement
@@ -43,6 +43,7 @@ from worker.web.app import make_app
 from worker.web.calendar import feed
 from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
+from worker.web.live import Live
 from worker.web.widget import Widget
 
 LOG = structlog.get_logger("worker")
@@ -115,6 +116,7 @@ class Worker:
         self.settings = settings
         self._clock, self._reconcile = clock, reconcile
         self.meter = PrometheusMeter()
+        self.live = Live()
         self.run_token = secrets.token_urlsafe(32)
         self._draining = False
         self._running = self._caught_up = False
@@ -207,6 +209,13 @@ class Worker:
             intake, max_body=self.settings.max_body, clock=clock, meter=meter, ring=self._reacting.ring
         )
         widgets = Widgets(lambda: self._force, ledger, clock)
+        access = Access(
+            admin_token=self.settings.admin_token,
+            admins=self.settings.admins,
+            run_token=self.run_token,
+            calendar_token=self.settings.calendar_token,
+        )
+        desk = desk_of(lambda: self._force, ledger, clock)
         self.app = make_app(
             self._hooks,
             Widget(
@@ -220,14 +229,13 @@ class Worker:
             alive=self.alive,
             ready=self.ready,
             exposition=meter.exposition,
-            calendar=lambda: self._calendar(clock()),
+            calendar=lambda: feed(desk.titled(clock() - ON_CALENDAR)),
             run=self._commands.run,
             reload=self.reload,
-            access=Access(
-                admin_token=self.settings.admin_token,
-                run_token=self.run_token,
-                calendar_token=self.settings.calendar_token,
-            ),
+            access=access,
+            sessions=sessions_of(self.settings.session_key, access, clock),
+            desk=desk,
+            live=self.live,
         )
 
     # -- what follows from what
@@ -309,6 +317,7 @@ class Worker:
 
     def _announce(self, commit: Commit) -> None:
         """Tell the notices, and ring: for those who deliver actions, and the clock for when an episode wakes."""
+        self.live.ring()
         for notice in commit.notices:
             self._telling.ring()
             LOG.log(_LEVELS[notice.severity], notice.text, notice=notice.code, about=notice.subject)
@@ -446,11 +455,6 @@ class Worker:
 
     def _pages_ready(self) -> Mapping[str, bool]:
         return {name: not directory.wrong for name, directory in self._force.directories.items()}
-
-    def _calendar(self, now: datetime) -> bytes:
-        windows = self.ledger.windows(now - ON_CALENDAR)
-        contexts = [self._force.book.window_context(each, self.ledger.revision, lambda sources: ()) for each in windows]
-        return feed((each, called(each, context, now)) for each, context in zip(windows, contexts, strict=True))
 
     def _paused(self) -> Mapping[str, str]:
         try:

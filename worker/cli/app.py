@@ -32,6 +32,7 @@ from worker.cli.send import send
 from worker.cli.show import show
 from worker.cli.status import status
 from worker.cli.testing import rule_tests
+from worker.cli.token import token
 
 COMMANDS: Mapping[str, Callable[..., None]] = {
     "init": init,
@@ -57,6 +58,7 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
     "drift": drift,
     "backup": backup,
     "doctor": doctor,
+    "token": token,
     "sandbox": sandbox,
     "demo": demo,
     "schema": schema,

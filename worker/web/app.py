@@ -16,9 +16,15 @@ from worker.web.api import PREFIX as API
 from worker.web.api import Run, add_commands
 from worker.web.calendar import MEDIA_TYPE
 from worker.web.calendar import PATH as CALENDAR
+from worker.web.dashboard import Dashboard
+from worker.web.desk import Desk
 from worker.web.guard import Access, Guard
 from worker.web.hooks import PREFIX, HookEndpoint
+from worker.web.live import PATH as LIVE
+from worker.web.live import Live
 from worker.web.problems import tell_problems
+from worker.web.reads import add_reads
+from worker.web.session import Sessions
 from worker.web.widget import PREFIX as WIDGET
 
 Reload = Callable[[], Any]
@@ -37,6 +43,9 @@ def make_app(
     run: Run,
     reload: Reload,
     access: Access,
+    sessions: Sessions,
+    desk: Desk,
+    live: Live,
 ) -> Door:
     """
     Build the app.
@@ -49,6 +58,9 @@ def make_app(
         run: Does what a person asks.
         reload: Reads the rules again, and gives what came of it; raises ConfigError, and changes nothing then.
         access: What lets in whom.
+        sessions: Those of browsers.
+        desk: What is shown to people and programs.
+        live: Tells browsers that something has changed.
     """
     app = FastAPI(title="statusbridge", docs_url=None, redoc_url=None, openapi_url=f"{API}/openapi.json")
 
@@ -73,8 +85,11 @@ def make_app(
         return Response(calendar(), media_type=MEDIA_TYPE, headers={"cache-control": "private"})
 
     add_commands(app, run)
+    add_reads(app, desk, API)
+    app.add_api_route(LIVE, live.answer, methods=["GET"], include_in_schema=False)
+    Dashboard(desk, run, access, sessions).add(app)
     tell_problems(app)
-    app.add_middleware(Guard, access=access)
+    app.add_middleware(Guard, access=access, sessions=sessions)
     return Door(hooks, widget, app)
 
 

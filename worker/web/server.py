@@ -31,9 +31,17 @@ class Server(uvicorn.Server):
 
     Args:
         started: Called with the address once the server listens.
+        ending: Called when it begins to end: what would never be answered in full is to be let go.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, started: Callable[[str], None] = lambda url: None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        started: Callable[[str], None] = lambda url: None,
+        ending: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -50,6 +58,7 @@ class Server(uvicorn.Server):
             )
         )
         self._tell = started
+        self._ending = ending
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Listen, and tell where."""
@@ -57,6 +66,11 @@ class Server(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._tell(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """End, once what was asked is answered."""
+        self._ending()
+        await super().shutdown(sockets)  # type: ignore[arg-type]
 
     async def on_tick(self, counter: int) -> bool:
         """Close the connections whose requests take too long to arrive; asked ten times a second."""

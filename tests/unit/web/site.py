@@ -17,7 +17,7 @@ import httpx
 from worker.bootstrap.reload import Reloaded
 from worker.core.commands import Command, Done
 from worker.core.model import Window
-from worker.core.ruleset import AuthConfig, SourceConfig
+from worker.core.ruleset import AuthConfig, RuleSet, SourceConfig
 from worker.errors import LedgerUnavailable
 from worker.ports import Entry, Inbox, Recorded
 from worker.rehearse.memory import MemoryLedger
@@ -26,9 +26,12 @@ from worker.steps.intake import Endpoint, Intake
 from worker.telemetry import PrometheusMeter
 from worker.web.app import make_app
 from worker.web.calendar import feed
+from worker.web.desk import Desk
 from worker.web.guard import Access
 from worker.web.hooks import HookEndpoint
+from worker.web.live import Live
 from worker.web.server import Server
+from worker.web.session import Sessions
 from worker.web.widget import Widget
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -44,6 +47,7 @@ SUMMARY: Mapping[str, Any] = {
     "in_progress_maintenances": [],
     "scheduled_maintenances": [],
 }
+RULES = RuleSet(pages={}, sources={}, rules=(), notices=(), hash="f" * 64)
 Made = TypeVar("Made")
 
 
@@ -84,6 +88,8 @@ class Site:
         elapsed: Seconds on the clock of the widget.
         limit: The largest body, bytes.
         clock: Gives the time.
+        admins: Further admin tokens, name to SHA-256.
+        rules: Those in force.
     """
 
     inbox: Inbox = field(default_factory=MemoryLedger)
@@ -98,6 +104,8 @@ class Site:
     limit: int = LIMIT
     clock: Callable[[], datetime] = lambda: NOW
     rings: int = 0
+    admins: Mapping[str, str] = field(default_factory=dict)
+    rules: RuleSet = RULES
 
     def __post_init__(self) -> None:
         self.meter = PrometheusMeter()
@@ -115,6 +123,8 @@ class Site:
             monotonic=lambda: self.elapsed,
             meter=self.meter,
         )
+        self.live = Live()
+        access = Access(admin_token=self.admin, admins=self.admins, run_token=RUN, calendar_token=CALENDAR)
         self.app = make_app(
             self.hooks,
             self.widget,
@@ -124,8 +134,21 @@ class Site:
             calendar=lambda: feed(self.windows),
             run=lambda command: self.run(command),
             reload=lambda: self.reload(),
-            access=Access(admin_token=self.admin, run_token=RUN, calendar_token=CALENDAR),
+            access=access,
+            sessions=Sessions(b"key", known=access.tokens.__contains__, clock=self.time, nonce=lambda: "n"),
+            desk=Desk(
+                self.inbox,  # type: ignore[arg-type]
+                rules=lambda: self.rules,
+                pages=dict,
+                called=lambda window: window.known_name,
+                clock=self.time,
+            ),
+            live=self.live,
         )
+
+    def time(self) -> datetime:
+        """The time now."""
+        return self.clock()
 
     def ring(self) -> None:
         """Something new is on disk."""

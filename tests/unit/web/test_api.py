@@ -94,8 +94,9 @@ def test_a_route_or_method_that_is_not_there_is_a_problem_too() -> None:
 
 def test_the_description_knows_every_command_and_how_it_says_no() -> None:
     description = Site().ask("GET", "/api/v1/openapi.json").json()
-    assert description["paths"].keys() == {f"/api/v1/{name}" for name in COMMANDS}
-    for path in description["paths"].values():
+    commands = {path: about for path, about in description["paths"].items() if "post" in about}
+    assert commands.keys() == {f"/api/v1/{name}" for name in COMMANDS}
+    for path in commands.values():
         assert path["post"]["summary"]
         assert path["post"]["responses"].keys() == {"200", "401", "403", "404", "409", "421", "422", "503"}
 
