@@ -82,6 +82,7 @@
     :host([data-position="top"]) { top: 0; }
     :host([data-position="bottom"]) { bottom: 0; }
     ul { list-style: none; margin: 0; padding: 0; max-height: 40vh; overflow: auto; }
+    :host([data-position="inline"]) ul { max-height: none; }
     li {
       display: flex; align-items: flex-start; gap: .75em; padding: .65em 1em;
       font: var(--statusbridge-font, 15px/1.4 system-ui, sans-serif);
@@ -187,7 +188,7 @@
     const more = [text(event.last_update_message)];
     if (event.kind === "maintenance") more.unshift(when(event));
     if (age > OLD_S) more.push(`(${String(words.old).replace("{minutes}", String(Math.round(age / 60)))})`);
-    if (more.some(Boolean)) box.append(element("p", more.filter(Boolean).join(" "), "more"));
+    if (more.some(Boolean)) box.append(element("p", more.filter(Boolean).join(" · "), "more"));
     const button = element("button", "×");
     button.type = "button";
     button.setAttribute("aria-label", `${words.dismiss}: ${text(event.name)}`);
