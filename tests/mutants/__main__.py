@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 from tests.mutants.faults import FAULTS, Fault
+from tests.mutants.trees import MovedOn, made
 
-ROOT = Path(__file__).parents[2]
-COPIED = ("worker", "tests", "rules", "pyproject.toml")
 FAILED = 1
 """The exit code of pytest when a test has failed; any other says that nothing was proven."""
 
@@ -43,32 +37,17 @@ def main() -> int:
 
 def verdict_on(fault: Fault) -> str:
     """Make a fault and run its test: "killed", "survived", or what went wrong."""
-    with copied() as tree:
-        path = tree / "worker" / fault.file
-        source = path.read_text() if path.exists() else ""
-        if source.count(fault.old) != 1:
-            return "moved on"
-        path.write_text(source.replace(fault.old, fault.new))
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.test.split()]
-        environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-        run = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.test.split()]
+    try:
+        with made(fault) as tree:
+            environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+            run = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
+    except MovedOn:
+        return "moved on"
     if run.returncode not in (0, FAILED):
         print(run.stdout[-1500:], run.stderr[-500:], file=sys.stderr)
         return "not run"
     return "killed" if run.returncode == FAILED else "survived"
-
-
-@contextmanager
-def copied() -> Iterator[Path]:
-    """Copy what the tests need, for the length of a block."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as made:
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, Path(made) / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, made)
-        yield Path(made)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 DELIVER = "tests/unit/steps/test_deliver.py"
 EPISODES = "tests/unit/core/test_episodes.py"
 INTERVENTIONS = "tests/unit/steps/test_interventions.py"
+OBSERVE = "tests/unit/steps/test_observe.py"
+RESTORE = "tests/unit/steps/test_restore.py"
 PAUSE = "tests/unit/steps/test_pause.py"
 
 
@@ -344,5 +346,33 @@ FAULTS = (
         '    if auth.scheme != "path_token":\n',
         "    if True:\n",
         "tests/contract/test_source_http.py::test_secrets_in_the_address_are_not_kept_and_the_rest_is",
+    ),
+    Fault(
+        "what the page tells of our own posts is news",
+        "sources/incident_io.py",
+        '    return SharedPost(remote_id=_fields.required(incident, "id"), update_id=_fields.required(update, "id"))\n',
+        '    return Event(source=_, kind="post", key=_fields.required(update, "id"), status=Status.FIRING)\n',
+        f"{OBSERVE}::test_what_the_page_tells_of_our_own_post_triggers_no_rule_and_only_makes_us_look",
+    ),
+    Fault(
+        "a ledger that was put back is written from before it was matched",
+        "ledger/outbox.py",
+        "FLAG.c.name.in_([PAUSE, UNMATCHED])",
+        "FLAG.c.name.in_([PAUSE])",
+        f"{RESTORE}::test_nothing_is_published_before_the_ledger_was_matched_with_the_page",
+    ),
+    Fault(
+        "what a page says beyond a ledger that was put back is taken back",
+        "core/drafts.py",
+        "unheard=ahead or episode.unheard,",
+        "unheard=ahead,",
+        f"{RESTORE}::test_what_the_page_says_stands_until_something_is_heard_of_it",
+    ),
+    Fault(
+        "a ledger that was put back is not known as one",
+        "ledger/sqlite.py",
+        "int(mark) < int(beside)",
+        "int(mark) > int(beside)",
+        "tests/unit/ledger/test_backup.py",
     ),
 )

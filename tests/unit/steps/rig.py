@@ -32,6 +32,7 @@ from worker.steps.observe import Observe
 from worker.steps.react import React
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+SECRET = "whsec_c2VjcmV0IG9mIGEgc291cmNlIGluIHRlc3Rz"
 SETTLE = timedelta(minutes=2)
 
 HEAD = """
@@ -52,6 +53,7 @@ pages:
     limits: {incidents: 10000 per 10m, updates: 10000 per 1h, mails: 10000 per 1h}
 sources:
   alerts: {kind: alertmanager, auth: none}
+  vendor: {kind: incident_io, auth: {standard_webhooks: ["${SECRET}"]}}
   words:
     kind: json
     auth: none
@@ -187,7 +189,7 @@ class Rig:
         """Swap the rule set, as a reload does."""
         self.rules = load({"rules.yaml": head + rules}, {}, source_kinds=source_facts(), provider_names=PROVIDERS)
         self.book = rule_book(self.rules)
-        self.endpoints = endpoints(self.rules, {"KEY": "k"})
+        self.endpoints = endpoints(self.rules, {"KEY": "k", "SECRET": SECRET})
         return self.rules
 
     def _normalise(self, inbound: Inbound) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
+from standardwebhooks import Webhook
 
 from tests.fakes.provider import Answer, FakePage
 from tests.unit.steps.conftest import Make
-from tests.unit.steps.rig import Rig, alert, rule
+from tests.unit.steps.rig import SECRET, Rig, alert, rule
 
 
 def opened(make: Make, rules: str = "") -> Rig:
@@ -142,6 +144,25 @@ def test_a_page_is_looked_at_every_minute_and_sooner_where_a_source_tells_of_a_p
     rig.observe_step.hint()
     rig.looks()
     assert rig.codes == ["taken_over"]
+
+
+def _signed(body: str, rig: Rig) -> dict[str, str]:
+    signature = Webhook(SECRET).sign("msg_1", rig.now, body)
+    return {"webhook-id": "msg_1", "webhook-timestamp": f"{rig.now.timestamp():.0f}", "webhook-signature": signature}
+
+
+def test_what_the_page_tells_of_our_own_post_triggers_no_rule_and_only_makes_us_look(make: Make) -> None:
+    rig = opened(make, rule(match="{key: {exists: true}}"))
+    (update,) = rig.page.incidents["inc-1"].updates
+    kind = "status_page_incident.update_shared_v1"
+    told = {"event_type": kind, kind: {"status_page_incident": {"id": "inc-1"}, "update": {"id": update.id}}}
+    reads = rig.page.reads
+    rig.receives("vendor", told, headers=_signed(json.dumps(told), rig))
+    rig.settles().passes("10s").looks()
+    assert rig.page.reads > reads
+    assert [sent.action.post for sent in rig.page.sent] == ["open"]
+    assert [source for source, _ in rig.episode().members] == ["alerts"]
+    assert rig.codes == []
 
 
 def test_a_word_about_a_post_of_ours_changes_nothing(make: Make) -> None:
