@@ -10,7 +10,7 @@ import typer
 
 from worker.cli.asking import ByOption, ask
 from worker.cli.console import answer
-from worker.cli.options import LedgerOption, RulesOption, settings_of
+from worker.cli.options import LedgerOption, RulesOption, not_blank, settings_of
 from worker.errors import CommandRefused, ConfigError, NotFound
 
 if TYPE_CHECKING:
@@ -31,15 +31,17 @@ ActionArgument = Annotated[
 def approve(
     action: ActionArgument,
     seen: Annotated[
-        str,
-        typer.Option("--hash", metavar="HASH", help="What was looked at; 8 characters or more.", show_default=False),
-    ] = "",
+        str | None,
+        typer.Option("--hash", metavar="HASH", help="What was looked at; 8 characters or more.", callback=not_blank),
+    ] = None,
     text: Annotated[
-        str, typer.Option("--text", metavar="TEXT", help="Post this in place of its text.", show_default=False)
-    ] = "",
+        str | None,
+        typer.Option("--text", metavar="TEXT", help="Post this in place of its text.", callback=not_blank),
+    ] = None,
     title: Annotated[
-        str, typer.Option("--title", metavar="TEXT", help="Post this in place of its title.", show_default=False)
-    ] = "",
+        str | None,
+        typer.Option("--title", metavar="TEXT", help="Post this in place of its title.", callback=not_blank),
+    ] = None,
     by: ByOption = None,
     rules: RulesOption = None,
     ledger: LedgerOption = None,
@@ -69,7 +71,7 @@ def approve(
         raise CommandRefused(f"{wanted.id} is not what {seen[:64]} stands for: its hash is {full}; look at it again")
     said = replace(wanted.content, title=title or wanted.content.title, message=text or wanted.content.message)
     answer(f"{wanted.id} {deed(wanted)}\n{words(said)}")
-    _ask(settings, "approve", by, action=wanted.id, hash=full, title=title, text=text)
+    _ask(settings, "approve", by, action=wanted.id, hash=full, title=title or "", text=text or "")
 
 
 def dismiss(
@@ -171,7 +173,7 @@ def _one(settings: Settings, reference: str, waits: Callable[[Action], bool], wo
 
 def _found(settings: Settings, reference: str) -> tuple[Episode | Window, Action | None]:
     """Find an episode or window, or an action of one that is not settled."""
-    from worker.cli.reading import ledger_to_read
+    from worker.cli.reading import ledger_to_read, unknown
 
     with ledger_to_read(settings.ledger) as book:
         whole = _aggregate(book, reference)
@@ -180,7 +182,7 @@ def _found(settings: Settings, reference: str) -> tuple[Episode | Window, Action
         aggregate, _, seq = reference.rpartition("/")
         whole = _aggregate(book, aggregate) if seq.isdecimal() else None
         if whole is None:
-            raise NotFound(f"there is nothing called `{reference[:200]}`; `statusbridge history` names what there is")
+            raise NotFound(unknown(book, reference[:200]))
         action = next((each for each in whole.actions if each.seq == int(seq)), None)
         if action is None:
             line = next((each for each in book.history(limit=100_000) if each.action.id == f"{whole.id}/{seq}"), None)

@@ -30,6 +30,20 @@ SinceOption = Annotated[
     typer.Option(metavar="TIME", help="How long back: 90s, 30m, 2h, 7d; or a time: 2026-11-23T10:00Z (UTC)."),
 ]
 LimitOption = Annotated[int, typer.Option(metavar="NUMBER", min=1, max=100_000, help="How many at most.")]
+
+
+def not_blank(value: str | None) -> str | None:
+    """
+    Take an option that may be left out, but not be empty: a script whose variable is unset means nothing by it.
+
+    Raises:
+        typer.BadParameter: It is given, and empty.
+    """
+    if value is not None and not value.strip():
+        raise typer.BadParameter("is empty; give it a value")
+    return value
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
 

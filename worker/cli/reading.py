@@ -40,6 +40,16 @@ def ledger_to_read(url: str) -> Iterator[Ledger]:
         ledger.close()
 
 
+def unknown(book: Ledger, reference: str) -> str:
+    """Say that nothing is called so, or more than one thing, and what there is."""
+    rule, _, number = reference.rpartition("#")
+    lines = book.history(rule_id=rule, limit=10_000) if rule and number.isdecimal() else ()
+    meant = sorted({line.episode for line in lines if line.number == int(number)})
+    if meant:
+        return f"`{reference}` is more than one episode; name it in full: {', '.join(meant)}"
+    return f"there is nothing called `{reference}`; `statusbridge history` names what there is"
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """What a worker left beside its ledger: where it listens, who it is, and what lets commands in."""

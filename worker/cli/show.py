@@ -16,7 +16,6 @@ from worker.core.model import Window
 
 if TYPE_CHECKING:
     from worker.core.model import Episode
-    from worker.ledger import Ledger
     from worker.ports import Story
 
 EVENT, DECISION, ACTION, ATTEMPT, PAGE = "event", "decided", "action", "attempt", "page got"
@@ -51,7 +50,7 @@ def show(
     Exit codes: 0 good; 1 there is no such thing; 2 there is no such ledger.
     """
     from worker.cli.inbound import inbound_named, tell
-    from worker.cli.reading import ledger_to_read
+    from worker.cli.reading import ledger_to_read, unknown
 
     episode = " ".join(what)
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:
@@ -61,7 +60,7 @@ def show(
             return
         story = book.story(episode)
         if story is None:
-            remark(_unknown(book, episode))
+            remark(unknown(book, episode))
             raise typer.Exit(NO)
     if as_json:
         from worker.telling.data import story_data
@@ -71,15 +70,6 @@ def show(
         return
     answer(_heading(_of_window(story.about) if isinstance(story.about, Window) else _of_episode(story.about)))
     table(("UTC", "WHAT", ""), [(utc(at), kind, text) for at, kind, text in _chapters(story)], _STYLES)
-
-
-def _unknown(book: Ledger, reference: str) -> str:
-    rule, _, number = reference.rpartition("#")
-    lines = book.history(rule_id=rule, limit=10_000) if rule and number.isdecimal() else ()
-    meant = sorted({line.episode for line in lines if line.number == int(number)})
-    if meant:
-        return f"`{reference}` is more than one episode; name it in full: {', '.join(meant)}"
-    return f"there is nothing called `{reference}`; `statusbridge history` names what there is"
 
 
 def _chapters(story: Story) -> list[Chapter]:

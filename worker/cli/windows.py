@@ -11,7 +11,7 @@ import typer
 
 from worker.cli.asking import ByOption, ask
 from worker.cli.console import answer, document, remark, table, utc
-from worker.cli.options import JsonOption, LedgerOption, RulesOption, settings_of
+from worker.cli.options import JsonOption, LedgerOption, RulesOption, not_blank, settings_of
 from worker.core.model import WindowPhase
 from worker.errors import CommandRefused, ConfigError, NotFound
 
@@ -31,7 +31,8 @@ WindowArgument = Annotated[
     typer.Argument(metavar="WINDOW", help="Its id, as `maintenance list` shows it; or its entry, where that says all."),
 ]
 TextOption = Annotated[
-    str, typer.Option("--text", metavar="TEXT", help="Said in place of the planned text.", show_default=False)
+    str | None,
+    typer.Option("--text", metavar="TEXT", help="Said in place of the planned text.", callback=not_blank),
 ]
 NotifyOption = Annotated[
     bool | None,
@@ -77,9 +78,12 @@ def listed(
 
 
 def schedule(
-    page: Annotated[str, typer.Option(metavar="NAME", help="The page, as the rules call it.")],
-    components: Annotated[str, typer.Option(metavar="NAMES", help="Components, as the rules call them: api,checkout.")],
-    title: Annotated[str, typer.Option(metavar="TEXT", help="What the public calls it.")],
+    page: Annotated[str, typer.Option(metavar="NAME", help="The page, as the rules call it.", callback=not_blank)],
+    components: Annotated[
+        str,
+        typer.Option(metavar="NAMES", help="Components, as the rules call them: api,checkout.", callback=not_blank),
+    ],
+    title: Annotated[str, typer.Option(metavar="TEXT", help="What the public calls it.", callback=not_blank)],
     starts: Annotated[
         str,
         typer.Option(metavar="TIME", help="now, or a time with its zone: 2026-12-06T02:00+01:00; or use --timezone."),
@@ -92,10 +96,17 @@ def schedule(
         str, typer.Option(metavar="ZONE", help="Of times without one: Europe/Berlin.", show_default=False)
     ] = "",
     text: Annotated[
-        str, typer.Option(metavar="TEXT", help="Announce it now with this; without, it appears when it starts.")
-    ] = "",
-    start_text: Annotated[str, typer.Option(metavar="TEXT", help="Said when it starts.", show_default=False)] = "",
-    complete_text: Annotated[str, typer.Option(metavar="TEXT", help="Said when it is over.", show_default=False)] = "",
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Announce it now with this; without, it appears when it starts.", callback=not_blank
+        ),
+    ] = None,
+    start_text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Said when it starts.", callback=not_blank)
+    ] = None,
+    complete_text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Said when it is over.", callback=not_blank)
+    ] = None,
     notify: Annotated[
         bool, typer.Option("--notify/--no-notify", help="Whether the first post mails the subscribers.")
     ] = False,
@@ -133,16 +144,16 @@ def schedule(
         title=title,
         starts_at=starts_at,
         ends_at=ends_at,
-        text=text,
-        start_text=start_text,
-        complete_text=complete_text,
+        text=text or "",
+        start_text=start_text or "",
+        complete_text=complete_text or "",
         notify=notify,
     )
 
 
 def start(
     window: WindowArgument,
-    text: TextOption = "",
+    text: TextOption = None,
     notify: NotifyOption = None,
     by: ByOption = None,
     rules: RulesOption = None,
@@ -162,12 +173,12 @@ def start(
     """
     settings = settings_of(rules=rules, ledger=ledger)
     chosen = _meant(settings, window, WAITING)
-    _ask(settings, "start", by, window=chosen.id, text=text, notify=notify)
+    _ask(settings, "start", by, window=chosen.id, text=text or "", notify=notify)
 
 
 def complete(
     window: WindowArgument,
-    text: TextOption = "",
+    text: TextOption = None,
     notify: NotifyOption = None,
     by: ByOption = None,
     rules: RulesOption = None,
@@ -187,7 +198,7 @@ def complete(
     """
     settings = settings_of(rules=rules, ledger=ledger)
     chosen = _meant(settings, window, BEGUN)
-    _ask(settings, "complete", by, window=chosen.id, text=text, notify=notify)
+    _ask(settings, "complete", by, window=chosen.id, text=text or "", notify=notify)
 
 
 def extend(
@@ -199,7 +210,7 @@ def extend(
         str,
         typer.Option(metavar="TIME", help="When it ends, with its zone: 2026-12-06T04:00+01:00.", show_default=False),
     ] = "",
-    text: TextOption = "",
+    text: TextOption = None,
     notify: NotifyOption = None,
     by: ByOption = None,
     rules: RulesOption = None,
@@ -224,12 +235,12 @@ def extend(
     settings = settings_of(rules=rules, ledger=ledger)
     chosen = _meant(settings, window, (*WAITING, *BEGUN))
     ends_at = chosen.ends_at + _length("LENGTH", length) if length else _instant("--until", until, "", now())
-    _ask(settings, "extend", by, window=chosen.id, ends_at=ends_at, text=text, notify=notify)
+    _ask(settings, "extend", by, window=chosen.id, ends_at=ends_at, text=text or "", notify=notify)
 
 
 def cancel(
     window: WindowArgument,
-    text: TextOption = "",
+    text: TextOption = None,
     notify: NotifyOption = None,
     by: ByOption = None,
     rules: RulesOption = None,
@@ -248,7 +259,7 @@ def cancel(
     """
     settings = settings_of(rules=rules, ledger=ledger)
     chosen = _meant(settings, window, WAITING)
-    _ask(settings, "cancel", by, window=chosen.id, text=text, notify=notify)
+    _ask(settings, "cancel", by, window=chosen.id, text=text or "", notify=notify)
 
 
 def _ask(settings: Settings, name: str, by: str | None, **fields: Any) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from worker.core import retry
+from worker.core.approval import offer
 from worker.core.footprints import Matched, bears
 from worker.core.model import (
     Action,
@@ -216,9 +217,7 @@ class Working(Generic[Subject]):
         if state is ActionState.SHADOWED:
             self.shadow(action)
         elif waits:
-            self.notice(
-                "approval_waits", f"{action.id} awaits approval: {content.message or content.title}", Severity.INFO
-            )
+            self.notice("approval_waits", offer(action), Severity.INFO)
 
     def _first_state(self, kind: ActionKind, post: Post) -> tuple[ActionState, str]:
         if self.publish is PublishMode.SHADOW:

@@ -84,6 +84,14 @@ def test_a_hash_of_something_else_approves_nothing(desk: Desk, waits: Action, se
     assert state_of(desk, waits)[0] == "awaiting_approval"
 
 
+@pytest.mark.parametrize("option", ["--hash", "--text", "--title"])
+def test_an_option_of_a_script_whose_variable_is_unset_approves_nothing(desk: Desk, waits: Action, option: str) -> None:
+    said = desk("approve", waits.id, option, "")
+    assert said.code == 2
+    assert f"'{option}': is empty; give it a value" in said.err
+    assert state_of(desk, waits)[0] == "awaiting_approval"
+
+
 def test_what_is_called_wrongly_is_told(desk: Desk, waits: Action) -> None:
     for name in ("approve", "dismiss", "retry", "adopt"):
         said = desk(name, "nonsense#1")

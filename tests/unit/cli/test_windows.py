@@ -78,7 +78,7 @@ def test_where_nothing_is_planned_that_is_said(desk: Desk, ledger: str) -> None:
         (["--starts", "now", "--for", "1h", "--until", "now"], "--for: say how long it takes, or --until"),
         (["--starts", "now", "--for", "soon"], "--for: must be a duration like 90s"),
         (["--starts", "2036-12-06T02:00", "--timezone", "Mars", "--for", "1h"], "--timezone: `Mars` is no time zone"),
-        (["--starts", "now", "--for", "1h", "--title", " "], "title: String should have at least 1 character"),
+        (["--starts", "now", "--for", "1h", "--title", " "], "'--title': is empty; give it a value"),
         (["--starts", "now", "--for", "1h", "--components", ","], "components: "),
     ],
 )

@@ -96,6 +96,11 @@ def test_an_approval_is_told_when_it_waits_when_its_time_runs_out_and_when_it_is
     rig.fires()
     passes(rig, step)
     assert chat.lines == ["approval_waits"]
+    waits = rig.head()
+    text = chat.told[0].notice.text
+    assert text.startswith(f"{waits.id} awaits approval until ")
+    assert f"“{waits.content.message}”" in text
+    assert text.endswith(f"To approve it: statusbridge approve {waits.id} --hash {approval_hash(waits)[:12]}")
     for _ in range(7):
         passes(rig, step)
     assert chat.lines == ["approval_waits", "approval_expires"]
