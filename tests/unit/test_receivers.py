@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.web.site import Site
 from worker.bootstrap import load_rules
 from worker.bootstrap.notifying import Heart, link_to, receivers
 from worker.core.model import Notice, Severity
@@ -169,6 +170,7 @@ def test_links_lead_to_what_a_notice_is_about() -> None:
     rules = Notice(code="rules_refused", subject="/etc/statusbridge/rules", text="")
     assert link_to("https://b.example.com", rules) == "https://b.example.com/notices"
     assert link_to("", HELD) == ""
+    assert {"/story", "/notices"} <= {getattr(route, "path", "") for route in Site().app.rest.routes}
 
 
 # -- the heartbeat

@@ -17,7 +17,7 @@ from worker.core.footprints import Footprint
 from worker.core.model import PAUSE, Notice, Severity
 from worker.core.retry import again
 from worker.errors import Conflict
-from worker.ports import Clock, Commit, Committer, Footprints, Meter, Notices, Receiver, Switches, Told
+from worker.ports import Clock, Commit, Committer, Footprints, Meter, Notices, Receipt, Receiver, Switches, Told
 
 JUDGE_EVERY = timedelta(seconds=15)
 """How often it is looked what is over by now, and what is late."""
@@ -152,7 +152,7 @@ class Notify:
             box = self._committed(replace(box, not_before=now + LEASE))
             some = box.waiting[:MOST_TOLD]
             told = [Told(at=at, notice=n, link=self._link(n)) for _, at, n in self._notices.numbered(some)]
-            receipt = target.receiver.tell(told, box.dropped)
+            receipt = target.receiver.tell(told, box.dropped) if told or box.dropped else Receipt(taken=True)
             self._meter.count("notices_told", outcome="taken" if receipt.taken else "failed", by=max(1, len(told)))
             if receipt.taken:
                 self._committed(

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from worker.core.answers import Answer, Statement
 from worker.core.approval import approval_hash, to_be_approved
+from worker.core.concerns import ends
 from worker.core.model import Attempt, Episode, Event, Inbound, Notice, Window
 from worker.ports import Decision, Heard, HistoryLine, InboundStory, Received, Story
 
@@ -283,19 +284,21 @@ def _attempt(attempt: Attempt) -> AttemptData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeData:
-    """A message to the team that runs this."""
+    """A message to the team that runs this; ``over``: what was told under the same code is over."""
 
     at: datetime
     severity: str
     code: str
     about: str
     text: str
+    over: bool
 
 
 def notice_data(at: datetime, notice: Notice) -> NoticeData:
     """One notice for programs."""
     loud = notice.severity.name.lower()
-    return NoticeData(at=at, severity=loud, code=notice.code, about=notice.subject, text=notice.text)
+    over = ends(notice)
+    return NoticeData(at=at, severity=loud, code=notice.code, about=notice.subject, text=notice.text, over=over)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -295,3 +295,10 @@ def test_what_waits_on_a_page_that_the_rules_have_no_more_is_not_over(make: Make
     rig.asks("dismiss", subject=rig.head().id)
     passes(rig, without)
     assert chat.lines == ["parked", "parked over"]
+
+
+def test_what_is_too_old_to_be_there_any_more_is_told_to_nobody(make: Make) -> None:
+    rig, chat = make(), Chat()
+    rig.ledger.commit(Commit(now=rig.now, memos=[Mailbox(receiver="chat-0", waiting=(901, 902))]))
+    runs(notify(rig, chat))
+    assert (chat.calls, rig.ledger.mailbox("chat-0").waiting) == (0, ())
