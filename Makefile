@@ -37,8 +37,8 @@ fmt: setup ## Format the code
 bench: setup ## Measure intake, delivery, matching and memory as ratios in one run
 	@$(BIN)/python -m tests.bench
 
-sim: setup ## Run SEEDS=2000 simulations in virtual time, with faults (SEED=7: tell one, BEYOND=1: late beyond settle)
-	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000)) $(if $(BEYOND),--beyond)
+sim: setup ## Run SEEDS=2000 simulations in virtual time, with faults (FIRST=7: from 7 on, SEED=7: tell one)
+	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),2000)) $(if $(BEYOND),--beyond)
 
 crash: setup ## Kill the worker at every named point and look for losses and doubles
 	@$(BIN)/python -m pytest -m slow tests/crash -n 2

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.sim.kernel import START
 from tests.sim.network import Write
 from tests.sim.truth import Line, Want
 from worker.core.model import Action, ActionKind, ActionState, Post, episode_key
@@ -29,6 +31,11 @@ MOST_SENDS = 2
 _TEXT = re.compile(r"(\w+): (\w+) of (\w+)\.")
 _WORD = re.compile(r"Word \d+ on (\w+)\.")
 _WAITING = (ActionState.HELD, ActionState.PARKED, ActionState.AWAITING_APPROVAL)
+_BRAKES: Mapping[str, Callable[[Action, Action], bool]] = {
+    "incidents": lambda one, new: one.kind is new.kind is ActionKind.OPEN_INCIDENT,
+    "updates": lambda one, new: one.kind is new.kind is ActionKind.UPDATE_INCIDENT and one.aggregate == new.aggregate,
+    "mails": lambda one, new: one.content.notify and new.content.notify and one.post is not Post.RESOLVE,
+}
 _MAILED_AS = {Post.REOPEN: "open", Post.RELAPSE: "monitoring"}
 _RANK = {"maintenance_scheduled": 0, "maintenance_in_progress": 1, "maintenance_complete": 2}
 
@@ -43,6 +50,7 @@ class Checker:
         self.mailed_opens: set[str] = set()
         self.given_up: set[str] = set()
         self.writes = world.network.writes
+        self.people = world.people
 
     def _wrong(self, kind: str, what: str) -> None:
         self.world.wrong(kind, what)
@@ -57,6 +65,8 @@ class Checker:
         self._in_order(action)
         self._seldom(write)
         self._taken_over(write)
+        self._paused(write)
+        self._braked(write)
         if not action.kind.of_window:
             self._wanted(write)
 
@@ -83,7 +93,7 @@ class Checker:
         if action.kind.creates and not action.guest:
             if body != write.body and self._maybe_applied(write):
                 self._wrong("duplicate", f"{action.id} is sent again in other words")
-        elif len(unknown := self._maybe_applied(write)) >= MOST_SENDS:
+        elif len(unknown := self._maybe_applied(write)) >= MOST_SENDS + self.people.retried.get(action.id, 0):
             self._wrong("duplicate", f"{action.id} is sent for the third time, after {unknown}")
 
     def _maybe_applied(self, write: Write) -> Sequence[str]:
@@ -102,9 +112,35 @@ class Checker:
         if versions[0].updates[0].author != "api":
             return
         lag = timedelta(seconds=max((m.amount for m in self.world.swarm.stale), default=0))
+        given_back = self.people.adopted.get(write.action.aggregate, START)
         for update in versions[-1].updates:
-            if update.author == "person" and update.published_at <= write.read_at - lag:
+            if update.author == "person" and given_back < update.published_at <= write.read_at - lag:
                 self._wrong("hands off", f"{write.action.id} is posted although a person has posted {update.id}")
+
+    def _paused(self, write: Write) -> None:
+        paused = self.people.paused
+        if paused is not None and write.action.id not in paused:
+            self._wrong("paused", f"{write.action.id} leaves although somebody was told that nothing does")
+
+    def _braked(self, write: Write) -> None:
+        """A storm must not reach the page unasked; resolves and windows pass."""
+        action = write.action
+        if action.kind.of_window or action.post is Post.RESOLVE or action.id in self.people.approved:
+            return
+        for name, counts in _BRAKES.items():
+            most, length = self.world.plan.limits[name]
+            if not counts(action, action) or (name == "updates" and self._ends(action)):
+                continue
+            since = self.world.kernel.now - length + timedelta(minutes=1) + self._clock_slack()
+            posted = {w.action.id for w in self.writes if w.applied_at and w.applied_at >= since}
+            alike = {w.action.id for w in self.writes if w.action.id in posted and counts(w.action, action)}
+            if len(alike - {action.id} - self.people.approved.keys()) >= most:
+                self._wrong("storm", f"{action.id} is one too many of {name}: {sorted(alike)}")
+
+    def _ends(self, action: Action) -> bool:
+        """Whether a resolve waits behind it."""
+        episode = self.world.node.ledger.get(action.aggregate)
+        return any(each.post is Post.RESOLVE for each in episode.actions)
 
     def on_action(self, action: Action) -> None:
         """The worker decided something about an action; where it gave up and told so, the text may be missing."""
@@ -117,12 +153,21 @@ class Checker:
         for post, line, body in self._posts(write):
             if line.spec.publish == "shadow":
                 self._wrong("unexpected", f"{write.action.id} although its rule is in shadow")
+            if line.spec.publish == "approve" and write.action.post in (Post.OPEN, Post.WORSEN):
+                self._approved(write.action)
             self._mail(write, post, line, body)
             if line.spec.relay or write.action.guest or write.action.sends > 1:
                 continue
-            if write.action.kind is ActionKind.BACKFILL_INCIDENT:
+            if write.action.kind is ActionKind.BACKFILL_INCIDENT or self._dismissed(line):
                 continue
             self._fresh(write, post, line, body)
+
+    def _approved(self, action: Action) -> None:
+        seen = self.people.approved.get(action.id)
+        if seen is None:
+            self._wrong("unexpected", f"{action.id} although nobody has approved it")
+        elif seen != asdict(action.content):
+            self._wrong("unexpected", f"{action.id} says something else than what was approved")
 
     def _posts(self, write: Write) -> Iterable[tuple[str, Line, Mapping[str, Any]]]:
         body = json.loads(write.body) if write.body else {}
@@ -174,12 +219,12 @@ class Checker:
 
     def _ended(self, write: Write, line: Line, since: datetime) -> None:
         quiet = line.spec.quiet - self._clock_slack()
-        clear = [line.clear_since(at) for at in (since, self.world.kernel.now)]
-        if not any(at is not None for at in clear):
+        now = self.world.kernel.now
+        longest = line.longest_clear(since, now)
+        if longest is None:
             self._wrong("stale", f"{write.action.id} ends what fires")
-        began = min(at for at in (*clear, self.world.kernel.now) if at is not None)
-        if self.world.kernel.now - began < quiet - REACTION:
-            self._wrong("hasty", f"{write.action.id} ends it after {self.world.kernel.now - began} of quiet")
+        elif longest < quiet - REACTION:
+            self._wrong("hasty", f"{write.action.id} ends it after {longest} of quiet")
 
     def _held_long_enough(self, write: Write, line: Line, since: datetime) -> None:
         began = line.firing_since(since) or line.firing_since(self.world.kernel.now)
@@ -272,7 +317,7 @@ class Checker:
     def _told_truth(self, line: Line) -> None:
         if line.spec.publish == "shadow":
             return
-        mine = [it for it in self._incidents() if self._about(it) is line and not self._left_to_a_person(it)]
+        mine = [it for it in self._incidents() if self._is_about(it, line) and not self._left_to_a_person(it)]
         if line.spec.relay:
             self._relayed(line, mine)
             return
@@ -299,11 +344,18 @@ class Checker:
 
     def _left_to_a_person(self, incident: Incident) -> bool:
         """Whether a person has a hand in it, or was told that we do not know on."""
-        if any(touched == incident.id for _, touched, does in self.world.touched if does != "opens"):
-            return True
+        writes = [write for write in map(self._made, incident.updates) if write]
+        adopted = [self.people.adopted[w.action.aggregate] for w in writes if w.action.aggregate in self._given_back()]
+        for at, touched, does in self.people.touched:
+            if touched == incident.id and does != "opens" and at > max(adopted, default=START):
+                return True
         told = {notice.subject for notice in self.world.notices}
         waiting = {action.aggregate for action in self.unsettled if action.state in _WAITING} & told
-        return any(w.action.aggregate in waiting for w in map(self._made, incident.updates) if w)
+        return any(write.action.aggregate in waiting for write in writes)
+
+    def _given_back(self) -> Set[str]:
+        """Aggregates that a person took over and gave back, and has not taken over again."""
+        return self.people.adopted.keys() - self.world.hands_off
 
     def _excused(self, line: Line) -> str:
         """Why the page need not say what is true: a person was told of it, or an other rule goes before. Else ""."""
@@ -312,10 +364,18 @@ class Checker:
         others = [other for other in self.world.truth.lines.values() if other.spec.id == line.spec.yields_to]
         if any(other.want for other in others):
             return "yields"
+        if self._dismissed(line):
+            return "dismissed by a person"
         if episode is None or episode.id not in {notice.subject for notice in self.world.notices}:
             return ""
         left = [action for action in episode.actions if action.state in _WAITING]
         return left[0].state if left else "hands off" if episode.hands_off else ""
+
+    def _dismissed(self, line: Line) -> bool:
+        """Whether something still fires that fired when somebody wanted nothing said of it; only news is said then."""
+        key = episode_key(line.spec.id, "main", {"service": line.service})
+        when = [at for at, aggregate in self.people.dismissed if aggregate.startswith(f"{key}#")]
+        return any(since <= max(when, default=START) for since in line.fires_since.values())
 
     def _shown(self, incident: Incident) -> Want:
         said = [
@@ -323,12 +383,12 @@ class Checker:
         ]
         return self._components({"component_statuses": said})
 
-    def _about(self, incident: Incident) -> Line | None:
-        for update in incident.updates:
-            said, word = _TEXT.fullmatch(update.message), _WORD.fullmatch(update.message)
-            if said or word:
-                return self._line(said[2], said[3]) if said else self._line("desk", word[1]) if word else None
-        return None
+    def _is_about(self, incident: Incident, line: Line) -> bool:
+        return any(self._said_of(update.message) is line for update in incident.updates)
+
+    def _said_of(self, message: str) -> Line | None:
+        said, word = _TEXT.fullmatch(message), _WORD.fullmatch(message)
+        return self._line(said[2], said[3]) if said else self._line("desk", word[1]) if word else None
 
     @property
     def reopens_refused(self) -> int:
@@ -352,12 +412,32 @@ class Checker:
         for planned in self.world.plan.maintenance:
             if len(ours) > 1:
                 self._wrong("duplicate", f"{len(ours)} windows for one occurrence")
+            if not ours and not self._troubled(planned.starts, planned.starts + planned.duration):
+                self._wrong("lost", f"{planned.id} was not on the page")
             for window in ours:
+                if not self.world.swarm.names:
+                    self._punctual(window)
                 self._forward(window)
                 over = planned.starts + planned.duration
                 waits = any(action.kind.of_window for action in self.unsettled)
                 if self.world.kernel.now > over and window.status != "maintenance_complete" and not waits:
                     self._wrong("stuck", f"the window shows {window.status} after its end")
+
+    def _troubled(self, since: datetime, until: datetime) -> bool:
+        """Whether the worker or its page had other things to do."""
+        swarm = self.world.swarm
+        weather = swarm.weather
+        spans = [*self.world.disturbed, *weather.outages, *weather.denials, *weather.overloads]
+        return bool(swarm.steps or self.people.touched) or any(
+            start < until + REACTION and since - REACTION < end for start, end in spans
+        )
+
+    def _punctual(self, window: Maintenance) -> None:
+        """Left in peace, every transition is there within two seconds, and a second on the way."""
+        due = {"maintenance_in_progress": window.start_at, "maintenance_complete": window.end_at}
+        for update in window.updates:
+            if update.status in due and update.published_at > due[update.status] + timedelta(seconds=3):
+                self._wrong("late", f"the window says {update.status} at {update.published_at}")
 
     def _forward(self, window: Maintenance) -> None:
         ranks = [_RANK[update.status] for update in window.updates]

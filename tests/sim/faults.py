@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from tests.sim.kernel import START
 from tests.sim.network import Spans, Weather
+from tests.sim.people import AT_THE_WORKER, ON_THE_PAGE
 from tests.sim.upstream import Manners
 from worker.sandbox import Switches
 
@@ -26,7 +27,8 @@ UNHEARD = (
     "html",
     "redirect",
 )
-PEOPLE = ("posts", "posts", "resolves", "renames", "deletes", "opens", "opens")
+AIMED = ("", "after_intent", "after_send")
+"""Points that are seldom come to, where it matters most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,13 @@ class Swarm:
     What goes wrong in one seed.
 
     Args:
-        crashes: ``amount``: after so many calls of a port.
+        crashes: ``amount``: after so many calls of a port; below 0: at the next point of ``AIMED`` at that place.
         pauses: The worker stands still for so many seconds.
         steps: The worker's clock is set forward by so many seconds, or back.
         full_disks: For so many seconds.
         stale: Reads show the page as it was so many seconds ago; for ten minutes.
-        people: ``amount``: which of ``PEOPLE``.
+        people: ``amount``: which of ``ON_THE_PAGE``.
+        operators: ``amount``: which of ``AT_THE_WORKER``.
     """
 
     length: timedelta
@@ -64,6 +67,7 @@ class Swarm:
     full_disks: Sequence[Moment] = ()
     stale: Sequence[Moment] = ()
     people: Sequence[Moment] = ()
+    operators: Sequence[Moment] = ()
     names: list[str] = field(default_factory=list)
 
 
@@ -123,12 +127,13 @@ def draw(chance: random.Random, settle: timedelta, *, beyond: bool) -> Swarm:
         restlessness=chance.choice([0.01, 0.1]) if drawn("restless", 0.5) else 0,
         deaf=chance.choice([0.1, 1]) if drawn("deaf", 0.3) else 0,
         downtime=chance.choice([1, 30, 900]),
-        crashes=moments("crash", 0.35, 4, [1, 2, 5, 10, 20, 50, 100]),
+        crashes=moments("crash", 0.35, 4, [1, 2, 5, 10, 20, 50, 100, -1, -2]),
         pauses=moments("pause", 0.15, 2, [2, 40, 100, 600]),
         steps=moments("clock", 0.12, 2, [2, 30, 300, 3600, -2, -30, -300, -3600]),
         full_disks=moments("full disk", 0.1, 2, [5, 60, 300]),
         stale=stale,
-        people=moments("people", 0.2, 3, range(len(PEOPLE))),
+        people=moments("people", 0.2, 3, range(len(ON_THE_PAGE))),
+        operators=moments("operators", 0.3, 6, range(len(AT_THE_WORKER))),
         names=names,
     )
 

@@ -146,17 +146,17 @@ class Network:
         call.began = True
         task = Task.current()
         write = self._leaves(task, method, target, body)
-        answers: list[Reply | None] = []
+        answers: list[tuple[Reply | None, datetime | None]] = []
         resume = task.resumption()
 
-        def answered(reply: Reply | None) -> None:
-            answers.append(reply)
+        def answered(reply: Reply | None, until: datetime | None) -> None:
+            answers.append((reply, until))
             resume()
 
         def arrives() -> None:
             if task.alive or kernel.chance.random() < 0.5:
                 back = self._latency()
-                self._serve(write, method, target, body, lambda reply: kernel.after(back, lambda: answered(reply)))
+                self._serve(write, method, target, body, lambda *said: kernel.after(back, lambda: answered(*said)))
 
         kernel.after(self._latency(), arrives)
         given_up = kernel.after(call.left(), resume)
@@ -167,10 +167,10 @@ class Network:
         if not answers:
             self.world.seen("fault given up")
             raise httpcore.ReadTimeout("no answer in time")
-        reply = answers[0]
+        reply, until = answers[0]
         if reply is None:
             raise httpcore.RemoteProtocolError("the connection ended")
-        if reply.status == 429 and (until := _within(weather.overloads, kernel.now)):
+        if until:
             client.rests_until = until - timedelta(seconds=1)
         return httpx.Response(reply.status, headers=list(reply.headers), content=reply.body)
 
@@ -192,7 +192,12 @@ class Network:
         return chance.uniform(0.005, 0.3)
 
     def _serve(
-        self, write: Write | None, method: str, target: str, body: bytes, answer: Callable[[Reply | None], object]
+        self,
+        write: Write | None,
+        method: str,
+        target: str,
+        body: bytes,
+        answer: Callable[[Reply | None, datetime | None], object],
     ) -> None:
         parts = urlsplit(target)
         query, headers = dict(parse_qsl(parts.query)), {"authorization": "Bearer sandbox-key"}
@@ -210,7 +215,7 @@ class Network:
         if fault.after:
             self._kernel.after(fault.after, lambda: self._service.settle(self._kernel.now))
         if fault.silence != "hang":
-            answer(None if fault.cut else reply)
+            answer(None if fault.cut else reply, _within(self.weather.overloads, self._kernel.now))
 
     def pick(self, request: Request) -> Fault | None:
         """Choose what goes wrong with a request; asked by the page."""

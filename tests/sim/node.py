@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.sim.plans import ENVIRON, Plan
 from tests.sim.shell import POLL, Alarm, Port, SimAlarmClock, SimLoop
 from worker.bootstrap import in_force
 from worker.bootstrap import worker as real
-from worker.core.commands import Command
+from worker.core.commands import Command, Done
 from worker.core.model import Action, Inbound, Outcome, Request
 from worker.errors import WorkerError
 from worker.ports import Commit, Recorded
@@ -32,7 +33,7 @@ from worker.providers.incident_io import IncidentIo
 from worker.scheduler import ring_some
 from worker.settings import Settings
 
-SETTINGS = Settings(rules=Path("unused"), ledger="unused", poll=POLL, deliver_threads=3, reload=0)
+SETTINGS = Settings(rules=Path("unused"), ledger="unused", poll=POLL, deliver_threads=3, reload=0, watch=1200)
 
 
 class World(Protocol):
@@ -56,7 +57,7 @@ class _Counting:
 
     def observe(self, name: str, seconds: float, **labels: str) -> None: ...
     def show(self, name: str, value: float, **labels: str) -> None: ...
-    def watch(self, totals: object) -> None: ...
+    def watch(self, *asked: object) -> None: ...
 
     exposition = None
 
@@ -67,6 +68,20 @@ class _Page(IncidentIo):
     def send(self, action: Action, request: Request) -> Outcome:
         Task.current().writing = action
         return super().send(action, request)
+
+
+@dataclass(eq=False)
+class Interruption:
+    """Something that happens when a worker has come to so many more points, or to a named one."""
+
+    calls: int
+    happens: Callable[[], None]
+    named: str = ""
+
+    def comes(self, point: str) -> bool:
+        """Come to a point; say whether this is the one."""
+        self.calls -= self.named in ("", point)
+        return self.calls <= 0
 
 
 class Node:
@@ -98,9 +113,10 @@ class Node:
         self.offset = timedelta()
         self.up = False
         self.ledger: Any = None
-        self.dies_in = 0
+        self.interruptions: list[Interruption] = []
         self.disk_full = False
         self.gate = Gate()
+        self.point = ""
         self._store = store
         self._restlessness = restlessness
         self._tasks: list[Task] = []
@@ -114,7 +130,8 @@ class Node:
     def start(self) -> None:
         """Start, with an empty memory."""
         Node.starting = self
-        self.up, self.dies_in, self.disk_full = True, 0, False
+        self.up, self.disk_full = True, False
+        self.interruptions.clear()
         self.gate = Gate()
         self._tasks = []
         self.deliver_at = Alarm(self, self._ring_deliver)
@@ -151,14 +168,24 @@ class Node:
 
     def passing(self, point: str) -> None:
         """A task comes to a point where its turn, or the process, may end."""
-        if self.dies_in:
-            self.dies_in -= 1
-            if not self.dies_in:
-                self.world.seen(f"killed at {point}")
-                self.kernel.at(self.kernel.now, self.crash)
-                Task.current().suspend()
+        due_now = [each for each in self.interruptions if each.comes(point)]
+        self.interruptions = [each for each in self.interruptions if each not in due_now]
+        for due in due_now:
+            self.point = point
+            due.happens()
+            self.kernel.sleep(0)
         if self._restlessness and self.kernel.chance.random() < self._restlessness:
             self.kernel.sleep(self.kernel.chance.choice([0.001, 0.01, 0.1, 2.0]))
+
+    def interrupt(self, calls: int, happens: Callable[[], None], named: str = "") -> None:
+        """Let something happen at the so-manieth point from now (of that name), in the midst of what is done there."""
+        self.interruptions.append(Interruption(calls, happens, named))
+
+    def die(self) -> None:
+        """Die at the point that was come to; only as an interruption."""
+        self.world.seen(f"killed at {self.point}")
+        self.kernel.at(self.kernel.now, self.crash)
+        Task.current().suspend()
 
     def look(self) -> None:
         """Everybody looks for work, as they do every two seconds."""
@@ -170,15 +197,17 @@ class Node:
 
     # -- what is asked of it
 
-    def command(self, command: Command) -> None:
+    def command(self, command: Command, then: Callable[[Done], None]) -> None:
         """A person asks something, in a task of its own."""
 
         def run() -> None:
             try:
-                said = self.worker.app["run"](command).said
+                done = self.worker.app["run"](command)
             except WorkerError as refused:
-                said = (f"{type(refused).__name__}: {refused}",)
-            self.world.tell("command", f"{command}: {'; '.join(said)}")
+                self.world.tell("command", f"{command}: {type(refused).__name__}: {refused}")
+                return
+            self.world.tell("command", f"{command}: {'; '.join(done.said)}")
+            then(done)
 
         self.spawn("command", run)
 

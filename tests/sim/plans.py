@@ -10,7 +10,7 @@ import functools
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -131,6 +131,7 @@ class Plan:
     settle: timedelta
     rules: RuleSet
     maintenance: tuple[Maintenance, ...] = ()
+    limits: Mapping[str, tuple[int, timedelta]]
     yaml: str = field(repr=False)
 
 
@@ -141,7 +142,8 @@ def plan(number: int) -> Plan:
     specs = {spec.id: spec for spec in _specs(chance)}
     windows = (_maintenance(chance),) if chance.random() < 0.35 else ()
     settle = chance.choice([30, 60, 120])
-    yaml = _yaml(specs.values(), windows, settle)
+    limits = _TIGHT if chance.random() < 0.3 else _LOOSE
+    yaml = _yaml(specs.values(), windows, settle, limits)
     rules = load({"rules.yaml": yaml}, {}, source_kinds=source_facts(), provider_names=PROVIDERS)
     return Plan(
         number=number,
@@ -149,13 +151,14 @@ def plan(number: int) -> Plan:
         settle=timedelta(seconds=settle),
         rules=rules,
         maintenance=windows,
+        limits=limits,
         yaml=yaml,
     )
 
 
 def _specs(chance: random.Random) -> list[Spec]:
     first = _incident(chance, "red", {"checkout": {"critical": "full_outage", "warning": "degraded_performance"}})
-    found = [first]
+    found = [replace(first, publish="approve") if chance.random() < 0.12 else first]
     if chance.random() < 0.5:
         both = {
             "api": {"critical": "partial_outage", "warning": "degraded_performance"},
@@ -212,7 +215,17 @@ def _maintenance(chance: random.Random) -> Maintenance:
 # -- as YAML; JSON is YAML
 
 
-def _yaml(specs: Any, windows: tuple[Maintenance, ...], settle: int) -> str:
+_LOOSE = dict.fromkeys(("incidents", "updates", "mails"), (1000, timedelta(hours=1)))
+_TIGHT = {
+    "incidents": (2, timedelta(minutes=10)),
+    "updates": (2, timedelta(minutes=15)),
+    "mails": (2, timedelta(minutes=30)),
+}
+
+
+def _yaml(
+    specs: Any, windows: tuple[Maintenance, ...], settle: int, limits: Mapping[str, tuple[int, timedelta]]
+) -> str:
     page = {
         "provider": "incident_io",
         "page": "Acme Status",
@@ -221,7 +234,7 @@ def _yaml(specs: Any, windows: tuple[Maintenance, ...], settle: int) -> str:
         "publish": "auto",
         "settle": f"{settle}s",
         "components": NAMES,
-        "limits": dict.fromkeys(("incidents", "updates", "mails"), "1000 per 1h"),
+        "limits": {name: f"{most} per {_seconds(length)}" for name, (most, length) in limits.items()},
     }
     rules = [_relay(spec) if spec.relay else _rule(spec) for spec in specs]
     parts = {"pages": {"main": page}, "rules": rules, "maintenance": [_window(each) for each in windows]}
@@ -251,6 +264,8 @@ def _rule(spec: Spec) -> dict[str, Any]:
             "times": 2,
             "text": spec.says("keepalive", service),
         }
+    if spec.publish == "approve":
+        incident["approve"] = {"posts": ["open", "worsen"], "deadline": "20m", "on_expiry": "hold"}
     if spec.yields_to:
         incident["yield_to"] = [spec.yields_to]
     return {"id": spec.id, "match": {"labels.team": spec.id}, "group_by": ["service"], "incident": incident}

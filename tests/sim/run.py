@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.sim import checks
-from tests.sim.faults import PEOPLE, Moment, Swarm, draw
+from tests.sim.faults import AIMED, Moment, Swarm, draw
 from tests.sim.kernel import START, Kernel
 from tests.sim.ledgers import Store
 from tests.sim.network import Network, Weather, Write
 from tests.sim.node import Node
+from tests.sim.people import AT_THE_WORKER, ON_THE_PAGE, People
 from tests.sim.plans import VARIANTS, Plan, plan
 from tests.sim.truth import Said, Truth
 from tests.sim.upstream import Edges, Happening, Sender, Snapshots, stories
@@ -64,7 +65,7 @@ class World:
     counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
-    touched: list[tuple[datetime, str, str]] = field(default_factory=list)
+    hands_off: set[str] = field(default_factory=set)
     disturbed: list[tuple[datetime, datetime]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,6 +85,7 @@ class World:
             restlessness=self.swarm.restlessness,
             deaf=self.swarm.deaf,
         )
+        self.people = People(self)
         self.checker = checks.Checker(self)
 
     @property
@@ -123,6 +125,7 @@ class World:
             self.tell("action", f"{action.id} {action.post} {action.state} {action.reason}")
         for episode in commit.episodes:
             self.seen(f"episode {episode.phase}")
+            (self.hands_off.add if episode.hands_off else self.hands_off.discard)(episode.id)
         for window in commit.windows:
             self.seen(f"window {window.phase}")
         for attempt in commit.attempts:
@@ -154,6 +157,11 @@ class World:
         self.page.settle(kernel.now)
         self.checker.at_end()
         self.node.crash()
+        return self.result()
+
+    def result(self) -> Result:
+        """Give what came of it so far."""
+        swarm = self.swarm
         for name in swarm.names:
             self.seen(f"swarm {name}")
         story = f"plan {self.plan.number}, settle {self.plan.settle}, faults: {', '.join(swarm.names) or 'none'}"
@@ -191,21 +199,28 @@ class World:
         for moment in swarm.crashes:
             at(moment.at, lambda m=moment: self._doom(m))  # type: ignore[misc]
         for moment in swarm.pauses:
-            at(moment.at, lambda m=moment: self._pause(m.amount))  # type: ignore[misc]
+            at(moment.at, lambda m=moment: self._in_the_midst(lambda: self._pause(m.amount)))  # type: ignore[misc]
         for moment in swarm.steps:
-            at(moment.at, lambda m=moment: self._step(m.amount))  # type: ignore[misc]
+            at(moment.at, lambda m=moment: self._in_the_midst(lambda: self._step(m.amount)))  # type: ignore[misc]
         for moment in swarm.full_disks:
             at(moment.at, lambda m=moment: self._fill_disk(m.amount))  # type: ignore[misc]
         for moment in swarm.stale:
             at(moment.at, lambda m=moment: self._lag(m.amount))  # type: ignore[misc]
         for moment in swarm.people:
-            at(moment.at, lambda m=moment: self._person(PEOPLE[int(m.amount)]))  # type: ignore[misc]
+            at(moment.at, lambda m=moment: self.people.on_the_page(ON_THE_PAGE[int(m.amount)]))  # type: ignore[misc]
+        for moment in swarm.operators:
+            at(moment.at, lambda m=moment: self.people.at_the_worker(AT_THE_WORKER[int(m.amount)]))  # type: ignore[misc]
         for start, end in (*swarm.weather.outages, *swarm.weather.denials, *swarm.weather.overloads):
             self.tell("page", f"trouble from {start - START} to {end - START}")
 
     def _doom(self, moment: Moment) -> None:
-        if self.node.up and not self.node.dies_in:
-            self.node.dies_in = int(moment.amount)
+        named = AIMED[-int(moment.amount)] if moment.amount < 0 else ""
+        self.node.interrupt(1 if named else int(moment.amount), self.node.die, named)
+
+    def _in_the_midst(self, happens: Callable[[], None]) -> None:
+        """Let something happen in the midst of what the worker does next; or now, while it does nothing."""
+        calls = self.kernel.chance.choice([0, 1, 5, 15, 40])
+        self.node.interrupt(calls, happens) if calls else happens()
 
     def fell(self) -> None:
         """The worker was killed; somebody starts it again."""
@@ -270,43 +285,14 @@ class World:
         self.tell("calm", "no more faults")
         self.network.weather = Weather()
         self.page.switches.list_lag = self.page.switches.show_lag = 0
-        self.node.dies_in = 0
+        self.node.interruptions.clear()
+        self.people.calm_down()
         if self.node.up:
             self.node.disk_full = False
             if self.node.gate.shut:
                 self.node.gate.open()
             self.node.look()
 
-    # -- people
-
-    def _person(self, does: str) -> None:
-        page, chance, now = self.page, self.kernel.chance, self.kernel.now
-        ours = [it for it in page.ongoing_incidents(page.page.id) if it.updates[0].author == "api"]
-        if does == "opens":
-            name = chance.choice(sorted(self.plan.rules.pages["main"].components.values(), key=str)).name
-            incident = page.person_opens("Something else", "We look.", {name: "partial_outage"}, now=now)
-            if chance.random() < 0.7:
-                self.kernel.after(
-                    chance.uniform(60, 1200), lambda: page.person_resolves(incident.id, now=self.kernel.now)
-                )
-            self.touched.append((now, incident.id, does))
-        elif ours:
-            incident = chance.choice(sorted(ours, key=lambda it: it.id))
-            _PEOPLE[does](page, incident.id, now)
-            self.touched.append((now, incident.id, does))
-        else:
-            return
-        self.seen(f"person {does}")
-        self.tell("person", f"{does} {incident.id}")
-
 
 def _place(happening: Happening) -> tuple[str, str, str]:
     return happening.source, happening.said.team, happening.said.service
-
-
-_PEOPLE: Mapping[str, Callable[[State, str, datetime], object]] = {
-    "posts": lambda page, incident, now: page.person_posts(incident, "We are on it.", "identified", now=now),
-    "resolves": lambda page, incident, now: page.person_resolves(incident, now=now),
-    "renames": lambda page, incident, now: page.person_renames(incident, "A better name", now=now),
-    "deletes": lambda page, incident, now: page.person_deletes(incident, now=now),
-}

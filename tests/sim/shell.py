@@ -111,7 +111,6 @@ class Port:
     def __init__(self, inner: Any, node: Node) -> None:
         self._inner = inner
         self._node = node
-        self._unsure = True
 
     def __getattr__(self, name: str) -> Any:
         call = self._guarded(name)
@@ -138,13 +137,14 @@ class Port:
         for action in commit.actions:
             if action.state in (ActionState.QUEUED, ActionState.UNKNOWN, ActionState.HELD):
                 self._node.deliver_at.set(action.not_before)
+        if commit.flags:  # they keep everything from a page, or let it go on
+            self._node.deliver_at.set(self._node.clock())
 
     def claim(self, now: datetime, *args: Any) -> Any:
-        """Claim; and where nobody set an alarm for what is due later, set one."""
+        """Claim; and where there is nothing yet, look again when there may be."""
         claimed = self._guarded("claim")(now, *args)
-        if claimed is None and self._unsure:
+        if claimed is None:
             due = self._inner.next_due(now)
-            self._unsure = due is not None
             self._node.deliver_at.set(due if due != now else None)
         return claimed
 

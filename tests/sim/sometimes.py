@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.sim.faults import PEOPLE, UNHEARD
+from tests.sim.faults import UNHEARD
+from tests.sim.people import ON_THE_PAGE
 
 ENOUGH_SEEDS = 1000
 """Fewer prove nothing about what they never met."""
@@ -14,7 +15,8 @@ ENOUGH_SEEDS = 1000
 FAULTS = (
     *(f"fault {name}" for name in (*UNHEARD, "refused", "given up", "denied")),
     *(f"fault rate-limited-{how}" for how in ("seconds", "date", "body")),
-    *(f"person {does}" for does in set(PEOPLE)),
+    *(f"person {does}" for does in set(ON_THE_PAGE)),
+    *(f"command {name}" for name in ("pause", "resume", "approve", "dismiss", "retry", "adopt")),
     "restart",
     "pause",
     "step forward",

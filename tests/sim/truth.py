@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tests.sim.kernel import START
 from tests.sim.plans import Spec
 
 WORST = ("operational", "degraded_performance", "partial_outage", "full_outage")
@@ -48,6 +49,7 @@ class Line:
     One (rule, service).
 
     Attributes:
+        fires_since: Signal to when it began to fire, for those that fire.
         wants: What the page should say, from the time at the same place of ``times`` on; {}: nothing.
         relayed: Every text that was accepted in its turn, oldest first.
     """
@@ -55,6 +57,7 @@ class Line:
     spec: Spec
     service: str
     signals: dict[str, Said] = field(default_factory=dict)
+    fires_since: dict[str, datetime] = field(default_factory=dict)
     times: list[datetime] = field(default_factory=list)
     wants: list[Want] = field(default_factory=list)
     relayed: list[str] = field(default_factory=list)
@@ -78,14 +81,11 @@ class Line:
         first, last = bisect_right(self.times, since), bisect_right(self.times, until)
         return [self.wants[first - 1] if first else {}, *self.wants[first:last]]
 
-    def clear_since(self, at: datetime) -> datetime | None:
-        """Give since when nothing was wanted at *at*; None where something was."""
-        place = bisect_right(self.times, at)
-        if place and self.wants[place - 1]:
-            return None
-        while place and not self.wants[place - 1]:
-            place -= 1
-        return self.times[place] if place < len(self.times) else at
+    def longest_clear(self, since: datetime, until: datetime) -> timedelta | None:
+        """Give how long nothing was wanted, where that was so at any time from *since* to *until*; else None."""
+        starts, ends = [START, *self.times], [*self.times, until]
+        clear = zip(starts, ends, [{}, *self.wants], strict=True)
+        return max((end - start for start, end, want in clear if not want and end >= since), default=None)
 
     def firing_since(self, at: datetime) -> datetime | None:
         """Give since when something was wanted at *at*, gaps shorter than ``quiet`` counted in; None: nothing was."""
@@ -104,13 +104,13 @@ class Line:
     def heard(self, said: Sequence[Said], at: datetime) -> None:
         """A delivery with these statements about it was committed."""
         for each in said:
-            self._note(each)
+            self._note(each, at)
         want = self._worst()
         if want != self.want:
             self.times.append(at)
             self.wants.append(want)
 
-    def _note(self, said: Said) -> None:
+    def _note(self, said: Said, at: datetime) -> None:
         known = self.signals.get(said.key)
         if known is not None and _stale(said, known):
             return
@@ -118,6 +118,10 @@ class Line:
         if self.spec.relay and firing and (known is None or said.text != known.text):
             self.relayed.append(said.text)
         self.signals[said.key] = said
+        if said.firing:
+            self.fires_since.setdefault(said.key, at)
+        else:
+            self.fires_since.pop(said.key, None)
 
     def _worst(self) -> Want:
         worst: dict[str, str] = {}
