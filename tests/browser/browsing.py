@@ -15,6 +15,7 @@ from tests.browser.stage import ADMIN, Stage
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESK = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
+OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true })"
 
 
 def chromium() -> str:
