@@ -1,5 +1,5 @@
 """
-``make bench``: durable intake, the widget, latency to the page, matching and memory, as ratios or against ceilings.
+``make bench``: durable intake, the widget, answers, latency to the page, matching, memory: as ratios, or with ceilings.
 
 Every ratio compares figures of one round, minutes apart at most, on one machine; medians and the spread over rounds
 are printed. On a noisy machine nothing under 1.5 times is a difference.
@@ -259,44 +259,77 @@ def scratch_dir() -> Iterator[Path]:
         yield Path(made)
 
 
-def latency(rounds: int, seconds: float) -> dict[str, Any]:
-    """From the intended time of a POST to the write on the page, at 50 events a second of which 5 open an incident."""
+def steadily(url: str, bodies: Sequence[str], per_second: int) -> list[tuple[float, float]]:
+    """Post at a steady pace, whatever the answers take; gives when each was to be sent, and was answered 2xx."""
     import httpx
 
+    async def post(client: httpx.AsyncClient, intended: float, body: str) -> tuple[float, float]:
+        answer = await client.post(f"{url}/hooks/alertmanager", content=body)
+        return intended, time.time() if answer.is_success else float("inf")
+
+    async def drive() -> list[tuple[float, float]]:
+        async with httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {TOKEN}"}) as client:
+            began, tasks = time.time() + 0.2, []
+            for i, body in enumerate(bodies):
+                intended = began + i / per_second
+                await asyncio.sleep(max(0, intended - time.time()))
+                tasks.append(asyncio.create_task(post(client, intended, body)))
+            return await asyncio.gather(*tasks)
+
+    return asyncio.run(drive())
+
+
+def percentile(took: Sequence[float], share: float) -> float:
+    """Give what so large a share does not exceed."""
+    return sorted(took)[min(len(took) - 1, int(len(took) * share))]
+
+
+def answers(rounds: int, seconds: float) -> dict[str, Any]:
+    """How long a sender waits for its answer when every post opens an incident, with a page that answers or hangs."""
+    shapes = {"1 alert, 2 KB": (1, 1320), "50 alerts, 34 KB": (50, 230)}
+    told: dict[str, dict[str, list[float]]] = {}
+    for n in range(rounds):
+        for shape, (count, padding) in shapes.items():
+            for how in ("answers", "hangs"):
+                with scratch_dir() as scratch, page() as at, worker(scratch, at, "answers") as (_, url):
+                    if how == "hangs":
+                        urllib.request.urlopen(f"{at}/hang")
+                    bodies = []
+                    for i in range(int(20 * seconds)):
+                        each = alert("opens", padding, f"{n}-{i}")
+                        alerts = [each | {"fingerprint": f"{i}-{k}"} for k in range(count)]
+                        bodies.append(webhook(alerts).replace(MARKER, f"{i:016x}"))
+                    took = [(answered - intended) * 1000 for intended, answered in steadily(url, bodies, 20)]
+                told.setdefault(shape, {}).setdefault(how, []).append(percentile(took, 0.99))
+    table = Table("posted, 20 a second", "p99 ms, page answers", "p99 ms, page hangs", "ceiling")
+    for shape, p99s in told.items():
+        table.add_row(shape, *(f"{statistics.median(p99s[how]):.1f}" for how in ("answers", "hangs")), "100")
+    CONSOLE.print(table)
+    return told
+
+
+def latency(rounds: int, seconds: float) -> dict[str, Any]:
+    """From the intended time of a POST to the write on the page, at 50 events a second of which 5 open an incident."""
     p50s, p99s = [], []
     for n in range(rounds):
         with scratch_dir() as scratch, page() as at, worker(scratch, at, "latency") as (_, url):
-            posted: dict[str, float] = {}
-
-            async def drive(url: str = url, posted: dict[str, float] = posted, n: int = n) -> None:
-                async with httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {TOKEN}"}) as client:
-                    began = time.time() + 0.2
-                    tasks = []
-                    for i in range(int(50 * seconds)):
-                        intended = began + i / 50
-                        await asyncio.sleep(max(0, intended - time.time()))
-                        opens = i % 10 == 0
-                        instance = f"{n}-{i}"
-                        body = webhook([alert("opens" if opens else "bench", 1320, instance)]).replace(
-                            MARKER, f"{i:016x}"
-                        )
-                        if opens:
-                            posted[instance] = intended
-                        tasks.append(asyncio.create_task(client.post(f"{url}/hooks/alertmanager", content=body)))
-                    await asyncio.gather(*tasks)
-
-            asyncio.run(drive())
+            bodies = [
+                webhook([alert("bench" if i % 10 else "opens", 1320, f"{n}-{i}")]).replace(MARKER, f"{i:016x}")
+                for i in range(int(50 * seconds))
+            ]
+            sent = steadily(url, bodies, 50)
+            posted = {f"{n}-{i}": intended for i, (intended, _) in enumerate(sent) if i % 10 == 0}
             seen: dict[str, float] = {}
             for _ in range(100):
                 seen = json.load(urllib.request.urlopen(f"{at}/seen"))
                 if len(seen) == len(posted):
                     break
                 time.sleep(0.1)
-            took = sorted((seen[name] - at_time) * 1000 for name, at_time in list(posted.items())[3:] if name in seen)
+            took = [(seen[name] - at_time) * 1000 for name, at_time in list(posted.items())[3:] if name in seen]
             if len(seen) != len(posted):
                 CONSOLE.print(f"  {len(posted) - len(seen)} never reached the page", style="red")
-            p50s.append(took[len(took) // 2])
-            p99s.append(took[min(len(took) - 1, int(len(took) * 0.99))])
+            p50s.append(percentile(took, 0.5))
+            p99s.append(percentile(took, 0.99))
     CONSOLE.print(
         f"POST to page at 50 events/s: p50 {statistics.median(p50s):.1f} ms, p99 {statistics.median(p99s):.1f} ms "
         f"({min(p99s):.1f}–{max(p99s):.1f}); ceiling 50 ms"
@@ -412,7 +445,9 @@ def resident(pid: int) -> float:
 def main() -> None:
     """Run the measurements that were asked for."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=["intake", "widget", "latency", "matching", "memory"], action="append")
+    parser.add_argument(
+        "--only", choices=["intake", "widget", "answers", "latency", "matching", "memory"], action="append"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one load")
     parser.add_argument("--json", action="store_true")
@@ -420,6 +455,7 @@ def main() -> None:
     parts = {
         "intake": lambda: intake(asked.rounds, asked.seconds),
         "widget": lambda: widget(asked.rounds, asked.seconds),
+        "answers": lambda: answers(asked.rounds, asked.seconds * 2),
         "latency": lambda: latency(asked.rounds, asked.seconds * 4),
         "matching": matching,
         "memory": memory,

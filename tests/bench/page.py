@@ -2,7 +2,8 @@
 A page that answers at once: the few operations that opening an incident needs, canned, with the time of each write.
 
 Run as its own process: prints its port; ``GET /seen`` answers the names that were opened and when,
-``GET /asked`` how often its widget was asked for, and ``GET /die`` makes its widget fail from then on.
+``GET /asked`` how often its widget was asked for, ``GET /die`` makes its widget fail from then on, and ``GET /hang``
+leaves every write without an answer.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Page(asyncio.Protocol):
     count = 0
     asked = 0
     dead = False
+    hangs = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -80,6 +82,8 @@ class Page(asyncio.Protocol):
         body = self.buffer[end + 4 : end + 4 + length]
         self.buffer = b""
         method, target, _ = head.split(" ", 2)
+        if Page.hangs and method == "POST":
+            return
         status, answer = self.answer(method, target, body)
         raw = json.dumps(answer).encode()
         close = "connection: close" in lowered
@@ -98,6 +102,9 @@ class Page(asyncio.Protocol):
         if path in ("/asked", "/die"):
             Page.dead = Page.dead or path == "/die"
             return 200, {"asked": Page.asked}
+        if path == "/hang":
+            Page.hangs = True
+            return 200, {}
         if path == "/api/v1/summary":
             Page.asked += 1
             return (503, {}) if Page.dead else (200, SUMMARY)

@@ -2,7 +2,8 @@
 Webhooks as they came, to be played again: from a ledger, or from a folder of files.
 
 In a folder: ``<source>/<time>_<anything>.json``, the time as 20261123T100000Z; of other names the time of the file
-counts. Headers may stand beside a body, in ``….headers.json``.
+counts. Headers may stand beside a body, in ``….headers.json``; there also ``:method`` and ``:query``, where the request
+was no ``POST`` or its address said something.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def save(folder: Path, inbounds: Sequence[Inbound]) -> int:
         name = f"{inbound.received_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}_{inbound.seq}"
         (home / f"{name}.json").write_bytes(inbound.body)
         headers = {key: value for key, value in inbound.headers.items() if not PROOF.search(key)}
+        headers |= {":method": inbound.method} if inbound.method != "POST" else {}
+        headers |= {":query": inbound.query} if inbound.query else {}
         (home / f"{name}{HEADERS}").write_text(json.dumps(headers, indent=1) + "\n")
     return len(inbounds)
 
@@ -66,10 +69,13 @@ def _is_body(path: Path) -> bool:
 
 
 def _inbound(path: Path, problems: list[Problem]) -> Inbound:
+    headers = _headers(path.with_name(path.stem + HEADERS), problems)
     return Inbound(
         source=path.parent.name,
         body=path.read_bytes(),
-        headers=_headers(path.with_name(path.stem + HEADERS), problems),
+        method=headers.pop(":method", "POST"),
+        query=headers.pop(":query", ""),
+        headers=headers,
         received_at=_time(path),
     )
 

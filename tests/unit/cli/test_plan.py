@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.cli.desk import Desk, Said
+from tests.unit.cli.desk import START, Desk, Said
 from tests.unit.steps.rig import HEAD, Rig, alert, notification, rule
+from worker.cli.recordings import from_folder, save
+from worker.core.model import Inbound
 
 SINCE = "2026-11-23T00:00Z"
 
@@ -143,6 +146,20 @@ def test_what_proved_a_sender_is_not_saved(desk: Desk, present: Path, tmp_path: 
     planned(desk, f"sqlite:///{tmp_path}/ledger.db", present, present, "--save", tmp_path / "saved")
     (headers,) = (tmp_path / "saved/alerts").glob("*.headers.json")
     assert json.loads(headers.read_text()) == {"x-event": "alert"}
+
+
+def test_what_an_address_said_is_saved_and_read_again(tmp_path: Path) -> None:
+    asked = Inbound(
+        source="gatus",
+        body=b"",
+        headers={"accept": "*/*"},
+        method="GET",
+        query="status=up&name=%22x",
+        received_at=START,
+    )
+    posted = Inbound(source="gatus", body=b"{}", headers={}, received_at=START + timedelta(minutes=1))
+    assert save(tmp_path, [asked, posted]) == 2
+    assert from_folder(tmp_path) == [asked, posted]
 
 
 def test_webhooks_of_a_source_that_is_gone_and_faults_are_told(
