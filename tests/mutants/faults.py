@@ -14,6 +14,8 @@ INTERVENTIONS = "tests/unit/steps/test_interventions.py"
 OBSERVE = "tests/unit/steps/test_observe.py"
 RESTORE = "tests/unit/steps/test_restore.py"
 PAUSE = "tests/unit/steps/test_pause.py"
+NOTIFY = "tests/unit/steps/test_notify.py"
+WIDGET = "tests/unit/web/test_widget.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,5 +404,47 @@ FAULTS = (
         "int(mark) < int(beside)",
         "int(mark) > int(beside)",
         "tests/unit/ledger/test_backup.py",
+    ),
+    Fault(
+        "the page is asked for its widget by everybody who comes",
+        "web/widget/snapshots.py",
+        "        if page.flight is None and now - page.tried >= self._ttl:\n",
+        "        if True:\n",
+        f"{WIDGET}::test_the_page_is_asked_once_in_a_while_whatever_the_load",
+    ),
+    Fault(
+        "a widget that is too old is shown all the same",
+        "web/widget/snapshots.py",
+        "if page.known is None or now - page.known.at >= self._stale:",
+        "if page.known is None:",
+        f"{WIDGET}::test_while_the_page_is_down_what_is_old_is_shown_and_said_to_be_old_up_to_a_limit",
+    ),
+    Fault(
+        "what waits for approval is shown to everybody",
+        "core/summary.py",
+        "if each.state is ActionState.DONE and each.content.message]",
+        "if each.content.message]",
+        "tests/unit/core/test_summary.py",
+    ),
+    Fault(
+        "a notice that was not taken is forgotten",
+        "steps/notify.py",
+        "            if receipt.taken:\n",
+        "            if receipt:\n",
+        f"{NOTIFY}::test_nothing_is_lost_while_a_receiver_is_down_and_nobody_else_waits_for_it",
+    ),
+    Fault(
+        "what was told is told again at every look",
+        "core/concerns.py",
+        "for name, notice in late.items() if name not in standing.open}",
+        "for name, notice in late.items()}",
+        f"{NOTIFY}::test_an_approval_is_told_when_it_waits_when_its_time_runs_out_and_when_it_is_over",
+    ),
+    Fault(
+        "two workers tell the same",
+        "steps/notify.py",
+        "            box = self._committed(replace(box, not_before=now + LEASE))\n",
+        "",
+        f"{NOTIFY}::test_of_two_workers_one_tells",
     ),
 )

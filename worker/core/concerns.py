@@ -206,7 +206,7 @@ def _over(concern: Concern, subjects: Mapping[str, Episode | Window], drifts: se
 
 
 def _ended(concern: Concern, now: datetime) -> Notice:
-    text = f"over after {duration(now - concern.since)}: {concern.text}"
+    text = f"over after {duration(now - concern.since)}: {concern.text.partition('. ')[0]}"
     return Notice(code=concern.code, subject=concern.subject, text=text, severity=concern.severity, over=True)
 
 

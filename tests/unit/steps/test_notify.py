@@ -101,7 +101,7 @@ def test_an_approval_is_told_when_it_waits_when_its_time_runs_out_and_when_it_is
     assert text.startswith(f"{waits.id} awaits approval until ")
     assert f"“{waits.content.message}”" in text
     assert text.endswith(f"To approve it: statusbridge approve {waits.id} --hash {approval_hash(waits)[:12]}")
-    for _ in range(7):
+    for _ in range(8):
         passes(rig, step)
     assert chat.lines == ["approval_waits", "approval_expires"]
     rig.asks("approve", action=rig.head().id, hash=approval_hash(rig.head()))
