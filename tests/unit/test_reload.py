@@ -107,6 +107,26 @@ def test_a_changed_directory_is_read_once_it_is_at_rest(desk: Desk) -> None:
     assert (notice.code, notice.text.partition(" are in force: ")[2]) == ("rules_changed", "changed rule api-down")
 
 
+def test_what_is_published_from_now_on_is_told_before_all_else(desk: Desk) -> None:
+    write(desk.folder, RULES.replace("publish: auto", "publish: shadow"))
+    desk.reloader()
+    changed = RULES.replace("It is over.", "It is all over.").replace("{bearer:", "{path_token:")
+    write(desk.folder, changed)
+    desk.reloader()
+    told = [notice.text.partition(" are in force: ")[2] for notice in desk.notices]
+    assert told == [
+        "page main: publish auto → shadow; changed page main",
+        "page main: publish shadow → auto; changed rule api-down; changed source alerts; changed page main",
+    ]
+
+
+def test_that_things_stand_elsewhere_in_the_files_changes_none_of_them(desk: Desk) -> None:
+    write(desk.folder, "# moved\n" + RULES)
+    assert not desk.reloader().changed
+    write(desk.folder, "# moved\n" + RULES.replace("It is over.", "It is all over."))
+    assert desk.reloader().said == "changed rule api-down"
+
+
 def test_what_is_live_is_looked_at_again_and_once_more_for_what_was_under_way(desk: Desk) -> None:
     desk.reloader()
     assert desk.wakes == 1

@@ -86,10 +86,11 @@ def in_force(
 
 def _same(page: PageConfig, other: PageConfig | None) -> bool:
     """Whether two pages mean the same, wherever in the files they stand."""
-    return other is not None and _meant(page) == _meant(other)
+    return other is not None and meant(page) == meant(other)
 
 
-def _meant(page: PageConfig) -> PageConfig:
+def meant(page: PageConfig) -> PageConfig:
+    """Leave out where a page, its components and its secret stand."""
     components = {name: replace(ref, place="") for name, ref in page.components.items()}
     key = replace(page.api_key, place="") if page.api_key is not None else None
     return replace(page, place="", components=components, api_key=key)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from worker import rules_dir
-from worker.bootstrap.in_force import InForce
-from worker.core.model import Notice, Severity
-from worker.core.ruleset import RuleSet
+from worker.bootstrap.in_force import InForce, meant
+from worker.core.model import Notice, PublishMode, Severity
+from worker.core.ruleset import EventWindowPlan, RuleSet, SourceConfig
 from worker.errors import ConfigError, Problem
 from worker.ports import Clock
 
@@ -184,14 +184,18 @@ class Reloader:
 
 
 def _differences(before: RuleSet, after: RuleSet) -> list[str]:
-    """Name what is not the same, by kind and id."""
+    """Name what is not the same, by kind and id; what is published from now on, or no more, before all else."""
     kinds: Mapping[str, tuple[Mapping[str, object], Mapping[str, object]]] = {
         "rule": ({r.id: r.hash for r in before.rules}, {r.id: r.hash for r in after.rules}),
         "maintenance": ({w.id: w.hash for w in before.maintenance}, {w.id: w.hash for w in after.maintenance}),
-        "source": (dict.fromkeys(before.sources), dict.fromkeys(after.sources)),
-        "page": (dict.fromkeys(before.pages), dict.fromkeys(after.pages)),
+        "source": (
+            {n: _source(s) for n, s in before.sources.items()},
+            {n: _source(s) for n, s in after.sources.items()},
+        ),
+        "page": ({n: meant(p) for n, p in before.pages.items()}, {n: meant(p) for n, p in after.pages.items()}),
     }
-    told = []
+    then, now = _publishing(before), _publishing(after)
+    told = [f"{who}: publish {then[who]} → {now[who]}" for who in now if who in then and then[who] is not now[who]]
     for kind, (old, new) in kinds.items():
         told += [
             f"{verb} {kind} {', '.join(sorted(names))}"
@@ -202,4 +206,17 @@ def _differences(before: RuleSet, after: RuleSet) -> list[str]:
             )
             if names
         ]
-    return told or ["settings of pages or sources"]
+    return told or ["what sources send is read otherwise, or notices go elsewhere"]
+
+
+def _publishing(rules: RuleSet) -> dict[str, PublishMode]:
+    return {
+        **{f"page {page.name}": page.publish for page in rules.pages.values()},
+        **{f"rule {r.id}": r.plan.publish for r in rules.rules if not isinstance(r.plan, EventWindowPlan)},
+    }
+
+
+def _source(source: SourceConfig) -> object:
+    """Tell who sends and how that is proven, wherever in the files it stands; mappings cannot be compared."""
+    secrets = tuple(replace(secret, place="") for secret in source.auth.secrets)
+    return (source.kind, replace(source.auth, secrets=secrets), source.canary)
