@@ -32,7 +32,7 @@ MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 MAX_SECRET_BYTES = 64 * 1024
 
 _YAML = (".yaml", ".yml")
-_WAY_OUT = "copy the `rules/` of this project to begin with"
+_WAY_OUT = "`statusbridge init` writes one to begin with"
 
 
 def load_directory(

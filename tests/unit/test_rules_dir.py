@@ -67,9 +67,9 @@ def test_a_folder_that_links_to_itself_is_entered_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nowhere", "does not exist; name another with --rules, or copy the `rules/` of this project to begin with"),
+        ("nowhere", "does not exist; name another with --rules, or `statusbridge init` writes one to begin with"),
         ("file", "is a file, not a directory"),
-        ("empty", "holds no *.yaml file; copy the `rules/` of this project to begin with"),
+        ("empty", "holds no *.yaml file; `statusbridge init` writes one to begin with"),
     ],
 )
 def test_a_directory_without_rules_is_named_with_the_way_out(tmp_path: Path, name: str, message: str) -> None:
@@ -278,11 +278,11 @@ def test_a_secret_file_that_everybody_can_read_is_warned_of(tmp_path: Path) -> N
     secret.write_text("x")
     write(tmp_path / "rules", a_yaml=f"notices: [{{webhook: '${{file:{secret}}}'}}]\n")
     secret.chmod(0o644)
-    assert load_directory(tmp_path / "rules", {}, []).warnings[1:] == (
+    assert load_directory(tmp_path / "rules", {}, []).warnings == (
         f"{tmp_path}/rules/a.yaml:1:21: everybody on this machine can read `{secret}`; chmod 600 it",
     )
     secret.chmod(0o600)
-    assert load_directory(tmp_path / "rules", {}, []).warnings[1:] == ()
+    assert load_directory(tmp_path / "rules", {}, []).warnings == ()
 
 
 # --- the examples

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.console import answer
-from worker.errors import ConfigError
+from worker.errors import ConfigError, KeyDenied, ProviderUnavailable
 
 if TYPE_CHECKING:
     from worker.providers._components import ListedComponent, ListedPage
@@ -115,7 +115,14 @@ def _asked(provider: str, page: str, base_url: str, key: str) -> ListedPage:
     client = provider_for(config, os.environ, utc_now)
     if not isinstance(client, Listing):
         raise ConfigError(f"--provider: `{provider}` cannot list its pages; use --offline")
-    pages = client.pages()
+    try:
+        pages = client.pages()
+    except KeyDenied:
+        raise
+    except ProviderUnavailable as away:
+        raise ProviderUnavailable(
+            f"{away}; try again later, or write without asking it, with --offline; a page elsewhere needs --base-url"
+        ) from None
     found = [each for each in pages if page in ("", each.id, each.name)]
     names = [each.name for each in pages]
     if not found:
@@ -175,12 +182,22 @@ def _texts(sources: Sequence[str], page: str, components: Mapping[str, str]) -> 
     of = {kind: _filled_files(kind, component) for kind in kinds}
     head = "# Who may send webhooks. Secrets are looked up in the environment, and never stand here.\nsources:\n"
     texts = {"pages.yaml": page, "sources.yaml": head + "\n".join(each["source"] for each in of.values())}
-    for each in of.values():
+    before: list[str] = []
+    for each in sorted(of.values(), key=lambda files: "    incident:" in files["rules"]):  # what people say comes first
         rule = re.search(r"- id: (\S+)", each["rules"])
         assert rule is not None
-        texts[f"{rule[1]}.yaml"] = each["rules"]
+        texts[f"{rule[1]}.yaml"] = _yielding(each["rules"], before)
+        before.append(rule[1])
         texts[f"tests/{rule[1]}.yaml"] = each["tests"].replace(f"rules/{component}.yaml", f"{rule[1]}.yaml")
     return texts
+
+
+def _yielding(rules: str, before: Sequence[str]) -> str:
+    """Let a rule open nothing beside an incident of those before it: they speak of the same component."""
+    if not before:
+        return rules
+    line = f"      yield_to: [{', '.join(before)}]".ljust(42) + "# it has an incident already: do not open a second one"
+    return re.sub(r"^( +quiet:.*)$", rf"\1\n{line}", rules, count=1, flags=re.MULTILINE)
 
 
 def _filled_files(kind: str, component: str) -> Mapping[str, str]:

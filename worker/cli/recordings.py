@@ -1,14 +1,15 @@
 """
 Webhooks as they came, to be played again: from a ledger, or from a folder of files.
 
-In a folder: ``<source>/<time>_<anything>.json``, the time as 20261123T100000Z; of other names the time of the file
-counts. Headers may stand beside a body, in ``….headers.json``; there also ``:method`` and ``:query``, where the request
-was no ``POST`` or its address said something.
+In a folder: ``<source>/<time>_<anything>.json``, the time as 20261123T100000Z; of names that begin with none the time
+of the file counts. Headers may stand beside a body, in ``….headers.json``; there also ``:method`` and ``:query``, where
+the request was no ``POST`` or its address said something.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1000
 HEADERS = ".headers.json"
+EARLIEST, LATEST = 1970, 2200
+_LIKE_A_TIME = re.compile(r"\d{4}-?\d\d-?\d\dT")
 
 
 def from_ledger(ledger: Ledger, since: datetime) -> Iterator[Sequence[Inbound]]:
@@ -40,7 +43,11 @@ def from_folder(folder: Path) -> list[Inbound]:
     Raises:
         ConfigError: There is none, or headers cannot be read; all problems at once.
     """
-    problems: list[Problem] = []
+    problems = [
+        Problem(str(path), 0, 0, "put it into a folder named after its source")
+        for path in sorted(folder.glob("*.json"))
+        if path.is_file()
+    ]
     found = [_inbound(path, problems) for path in sorted(folder.glob("*/*")) if _is_body(path)]
     if not found and not problems:
         message = "there is no <source>/<time>.json below it"
@@ -76,16 +83,24 @@ def _inbound(path: Path, problems: list[Problem]) -> Inbound:
         method=headers.pop(":method", "POST"),
         query=headers.pop(":query", ""),
         headers=headers,
-        received_at=_time(path),
+        received_at=_time(path, problems),
     )
 
 
-def _time(path: Path) -> datetime:
+def _time(path: Path, problems: list[Problem]) -> datetime:
+    told = path.stem.partition("_")[0]
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    if not _LIKE_A_TIME.match(told):
+        return written
     try:
-        told = datetime.fromisoformat(path.stem.partition("_")[0])
+        at = datetime.fromisoformat(told)
+        if EARLIEST <= at.year <= LATEST:
+            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except ValueError:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        pass
+    message = f"its name begins like a time, but is none from {EARLIEST} to {LATEST}; write 20261123T100000Z"
+    problems.append(Problem(str(path), 0, 0, message))
+    return written
 
 
 def _headers(path: Path, problems: list[Problem]) -> dict[str, str]:

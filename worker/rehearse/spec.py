@@ -305,6 +305,12 @@ class TotalsSpec(Strict):
     updates: _Total | None = Field(default=None, description="Further posts on them, the last included.")
     mails: _Total | None = Field(default=None, description="Posts that mailed the subscribers.")
 
+    @model_validator(mode="after")
+    def _claims(self) -> Self:
+        if not self.model_fields_set:
+            raise must("must claim something: `incidents`, `updates` or `mails`")
+        return self
+
 
 class CaseSpec(Strict):
     """One rule test."""

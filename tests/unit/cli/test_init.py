@@ -52,6 +52,8 @@ def test_all_kinds_fit_into_one_directory(desk: Desk, tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     assert desk("init", rules, *(each for kind in STARTED for each in ("--source", kind)), "--offline").code == 0
     assert len(load_rules(rules).sources) == len(STARTED)
+    checked = desk("check", rules, "--strict")
+    assert (checked.code, checked.err) == (0, "")
     assert desk("test", rules).code == 0
 
 
@@ -80,6 +82,7 @@ def test_a_page_that_is_not_there_or_not_reachable_writes_nothing(
     assert (wrong.code, "did you mean `Acme Status`?" in wrong.err) == (2, True)
     away = desk(*ask, "http://127.0.0.1:9", INCIDENT_IO_API_KEY=DEFAULT_KEY)
     assert away.code == 1
+    assert "with --offline" in away.err
     assert not rules.exists()
 
 

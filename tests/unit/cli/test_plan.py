@@ -196,3 +196,17 @@ def test_a_file_without_a_time_in_its_name_counts_at_its_own(desk: Desk, present
     said = desk("plan", "--present", present, "--rules", present, "--payloads", tmp_path / "payloads", "--json")
     assert said.data["webhooks"] == 3
     assert said.data["since"] == "2026-11-23T10:00:00Z"
+
+
+def test_a_name_that_only_looks_like_a_time_is_told(desk: Desk, present: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "payloads/alerts"
+    folder.mkdir(parents=True)
+    names = ("99991231T235959Z_y", "00010101T000000Z_y", "20269923T100000Z_y")
+    for name in names:
+        (folder / f"{name}.json").write_text(json.dumps(notification(alert())))
+    (tmp_path / "payloads/stray.json").write_text("{}")
+    said = desk("plan", "--present", present, "--rules", present, "--payloads", tmp_path / "payloads")
+    assert said.code == 2
+    for name in names:
+        assert f"{folder / name}.json: its name begins like a time, but is none from 1970 to 2200" in said.err
+    assert f"{tmp_path / 'payloads/stray.json'}: put it into a folder named after its source" in said.err
