@@ -49,6 +49,9 @@ browser: setup ## Use the dashboard in Chromium (needs Debian's chromium), and t
 screenshots: setup ## Take pictures of every view at the width of a phone and of a desk (FOLDER=var/screenshots)
 	@$(BIN)/python -m tests.browser.screenshots $(FOLDER)
 
+misbehave: setup ## Let a page break in 3,240 ways while it answers, and look that nothing is sent twice
+	@$(BIN)/python -m pytest -m slow tests/unit/steps/test_misbehaving_page.py -n 2
+
 mutants: setup ## Make faults on purpose, and look that a test catches each
 	@$(BIN)/python -m tests.mutants
 
@@ -64,4 +67,4 @@ check: lint test ## All that CI runs, in its order
 clean: ## Remove what can be made again
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var
 
-.PHONY: help setup demo run test lint fmt bench sim crash browser screenshots mutants powercut lock check clean
+.PHONY: help setup demo run test lint fmt bench sim crash browser screenshots mutants powercut misbehave lock check clean

@@ -373,6 +373,9 @@ class Deliver:
 
 
 def _with_update_id(actions: Sequence[Action], outcome: Outcome) -> Sequence[Action]:
+    """A post of which nothing is known must be found by its id: it is not among those that we know of."""
+    if outcome.result is Result.UNKNOWN:
+        return actions
     return [replace(a, update_id=outcome.update_id) if a.id == outcome.action_id else a for a in actions]
 
 

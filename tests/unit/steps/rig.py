@@ -128,12 +128,15 @@ class Rig:
         rules: What stands under ``rules:``.
         page: Kept over a loss of the ledger.
         head: What stands before the rules.
+        ledger: In place of the one at *path*, where thousands of decisions would take too long on a disk.
     """
 
-    def __init__(self, path: Path, rules: str = "", *, page: FakePage | None = None, head: str = HEAD) -> None:
+    def __init__(
+        self, path: Path, rules: str = "", *, page: FakePage | None = None, head: str = HEAD, ledger: Any = None
+    ) -> None:
         self.now = START
         self.path = path
-        self.ledger = open_ledger(f"sqlite:///{path}", clock=self.clock)
+        self.ledger: Ledger = ledger or open_ledger(f"sqlite:///{path}", clock=self.clock)
         self.page = page or FakePage(self.clock)
         self.page.clock = self.clock
         self.meter = Counts()

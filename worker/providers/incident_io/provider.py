@@ -294,6 +294,8 @@ def _heard(action: Action, request: Request, exchange: Exchange) -> tuple[Echo |
         return None, exchange.detail
     if not 200 <= exchange.status < 300:
         return None, reading.complaint(exchange)
+    if not exchange.complete:
+        return None, f"{reading.complaint(exchange)}: the body is too long, or in an encoding that nobody asked for"
     try:
         return echo_of(action, request, exchange.body), ""
     except reading.Unreadable as fault:
