@@ -47,3 +47,22 @@ def test_what_was_not_taken_before_the_worker_was_killed_is_told_by_the_next(tmp
             assert second.terminate() == 0
     assert told(taken).count(("parked", False)) == 1
     assert SECRET not in "".join([*first.lines, *second.lines])
+
+
+def test_rules_that_were_mended_while_no_worker_ran_are_told_to_be_over(tmp_path: Path) -> None:
+    with SandboxServer() as page, chat() as (address, taken), chat() as (beat, _):
+        rules = write_rules(tmp_path / "rules", page.url)
+        file = rules / "rules.yaml"
+        right = file.read_text() + NOTICES
+        file.write_text(right)
+        args = ("run", "--rules", str(rules), "--ledger", f"sqlite:///{tmp_path}/ledger.db", "--port", "0")
+        environ = {**SECRETS, "CHAT": address, "BEAT": beat, "STATUSBRIDGE_RELOAD": "0.2"}
+        with running("worker", *args, environ=environ) as first:
+            file.write_text(right + "oops: 1\n")
+            until(lambda: ("rules_refused", False) in told(taken), "refused")
+            first.kill()
+        file.write_text(right)
+        with running("worker", *args, environ=environ) as second:
+            until(lambda: ("rules_refused", True) in told(taken), "told to be over", 40)
+            assert second.terminate() == 0
+    assert len(told(taken)) == 2

@@ -14,6 +14,7 @@ import structlog
 
 from worker import rules_dir
 from worker.bootstrap import all_at_once
+from worker.core.concerns import Concern
 from worker.core.model import Notice, Severity
 from worker.core.ruleset import HEARTBEAT, NoticeTarget, RuleSet
 from worker.errors import ConfigError, LedgerUnavailable, Problem
@@ -87,6 +88,27 @@ def link_to(external_url: str, notice: Notice) -> str:
 
 _OF_ALL = frozenset({"rules_refused", "rules_changed"})
 """Notices whose subject is a directory."""
+
+
+class Mended:
+    """
+    Says whether something that a process before this one told was mended in between: that one could not say so.
+
+    Args:
+        began: When this process began, with rules that can be used.
+        right: Whether each page of the rules is as they say.
+    """
+
+    def __init__(self, began: datetime, right: Callable[[], Mapping[str, bool]]) -> None:
+        self._began = began
+        self._right = right
+
+    def __call__(self, concern: Concern) -> bool:
+        """Judge one."""
+        if concern.since >= self._began:
+            return False
+        of_page = concern.code == "page_wrong" and self._right().get(concern.subject, True)
+        return of_page or concern.code == "rules_refused"
 
 
 class Heart:

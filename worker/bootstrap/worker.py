@@ -21,7 +21,7 @@ from worker.bootstrap.desks import desk_of, sessions_of
 from worker.bootstrap.doubt import MARK_EVERY_S, hold_back
 from worker.bootstrap.evenness import Evenness
 from worker.bootstrap.in_force import InForce, in_force
-from worker.bootstrap.notifying import Heart, link_to
+from worker.bootstrap.notifying import Heart, Mended, link_to
 from worker.bootstrap.reload import Reloader
 from worker.bootstrap.widgets import Widgets
 from worker.core.model import PAUSE, UNMATCHED, ActionKind, ActionState, Episode, Inbound, Notice, Severity, Window
@@ -196,6 +196,7 @@ class Worker:
             targets=lambda: self._force.receivers.targets,
             pages=lambda: self._force.rules.pages,
             link=partial(link_to, self.settings.external_url),
+            mended=Mended(clock(), self._pages_ready),
             clock=clock,
             meter=meter,
         )

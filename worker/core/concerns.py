@@ -152,6 +152,7 @@ def judged(
     sweeps: Iterable[Sweep],
     now: datetime,
     paused: frozenset[str] = frozenset(),
+    mended: frozenset[str] = frozenset(),
 ) -> tuple[Standing, Sequence[Notice]]:
     """
     Judge what is over by now, and what is late.
@@ -160,6 +161,7 @@ def judged(
         footprints: Of all that is live or has unsettled actions, on every page.
         sweeps: Of every page.
         paused: Pages on which nothing can be expected.
+        mended: ``key`` of what is known to be over, although nobody said so.
 
     Returns:
         What stands from now on, and what is to be told of that: of each thing its beginning, once, and its end.
@@ -173,6 +175,7 @@ def judged(
         for notice in _late(subject, now)
     }
     over = {name for name, each in standing.open.items() if _over(each, subjects, drifts, name in late)}
+    over |= mended & standing.open.keys()
     new = {name: notice for name, notice in late.items() if name not in standing.open}
     told = [_ended(standing.open[name], now) for name in sorted(over)] + [new[name] for name in sorted(new)]
     left = {name: each for name, each in standing.open.items() if name not in over}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from worker.core.concerns import Mailbox, Standing, heard, judged
+from worker.core.concerns import Concern, Mailbox, Standing, heard, judged
 from worker.core.drift import Sweep
 from worker.core.footprints import Footprint
 from worker.core.model import PAUSE, Notice, Severity
@@ -53,6 +53,7 @@ class Notify:
         targets: Gives the receivers by the digests of their addresses.
         pages: Gives the pages that the rules have.
         link: Gives where a person looks at what a notice is about, or "".
+        mended: Says whether something that a process before this one told is over, although that could not say so.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Notify:
         targets: Callable[[], Mapping[str, Target]],
         pages: Callable[[], Collection[str]],
         link: Callable[[Notice], str],
+        mended: Callable[[Concern], bool] = lambda concern: False,
         clock: Clock,
         meter: Meter,
     ) -> None:
@@ -75,6 +77,7 @@ class Notify:
         self._targets = targets
         self._pages = pages
         self._link = link
+        self._mended = mended
         self._clock = clock
         self._meter = meter
         self._judged: datetime | None = None
@@ -112,7 +115,8 @@ class Notify:
             told.append((number, as_told))
         begun: Sequence[Notice] = ()
         if due:
-            standing, begun = judged(standing, *self._seen(standing, now), now, self._paused())
+            mended = frozenset(name for name, each in standing.open.items() if self._mended(each))
+            standing, begun = judged(standing, *self._seen(standing, now), now, self._paused(), mended)
         memos: list[Standing | Mailbox] = [*([standing] if standing != before else []), *self._mailed(told)]
         if new or begun or memos:
             taken = [number for number, _ in told]

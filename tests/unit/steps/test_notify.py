@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,9 @@ import pytest
 from tests.fakes.provider import Answer
 from tests.unit.steps.conftest import Make
 from tests.unit.steps.rig import Rig, rule
+from worker.bootstrap.notifying import Mended
 from worker.core.approval import approval_hash
-from worker.core.concerns import MOST_WAITING, Mailbox
+from worker.core.concerns import MOST_WAITING, Concern, Mailbox
 from worker.core.drift import Drift, DriftKind, Sweep
 from worker.core.model import Notice, Severity
 from worker.ports import Commit, Receipt, Told
@@ -45,7 +46,13 @@ class Chat:
         return [f"{each.notice.code}{' over' if each.notice.over else ''}" for each in self.told]
 
 
-def notify(rig: Rig, *chats: Chat, least: Severity = Severity.INFO, pages: Sequence[str] = ("main",)) -> Notify:
+def notify(
+    rig: Rig,
+    *chats: Chat,
+    least: Severity = Severity.INFO,
+    pages: Sequence[str] = ("main",),
+    mended: Callable[[Concern], bool] = lambda concern: False,
+) -> Notify:
     targets = {f"chat-{number}": Target(chat, least) for number, chat in enumerate(chats)}
     return Notify(
         notices=rig.ledger,
@@ -55,6 +62,7 @@ def notify(rig: Rig, *chats: Chat, least: Severity = Severity.INFO, pages: Seque
         targets=lambda: targets,
         pages=lambda: pages,
         link=lambda notice: f"https://b/{notice.subject}",
+        mended=mended,
         clock=rig.clock,
         meter=rig.meter,
     )
@@ -302,3 +310,16 @@ def test_what_is_too_old_to_be_there_any_more_is_told_to_nobody(make: Make) -> N
     rig.ledger.commit(Commit(now=rig.now, memos=[Mailbox(receiver="chat-0", waiting=(901, 902))]))
     runs(notify(rig, chat))
     assert (chat.calls, rig.ledger.mailbox("chat-0").waiting) == (0, ())
+
+
+def test_what_was_mended_while_no_worker_ran_is_told_to_be_over_by_the_next(make: Make) -> None:
+    rig, chat = make(), Chat()
+    wrong = [Notice(code="page_wrong", subject=page, text="wrong") for page in ("main", "other")]
+    rig.ledger.commit(Commit(now=rig.now, notices=[*wrong, Notice(code="rules_refused", subject="x", text="bad")]))
+    before = Mended(rig.now - MINUTE, lambda: {"main": True, "other": True})
+    passes(rig, notify(rig, chat, mended=before))
+    assert chat.lines == ["page_wrong", "page_wrong", "rules_refused"]
+    after = Mended(rig.now, lambda: {"main": True, "other": False})
+    passes(rig, notify(rig, chat, mended=after))
+    assert chat.lines[3:] == ["page_wrong over", "rules_refused over"]
+    assert chat.told[3].notice.subject == "main"
