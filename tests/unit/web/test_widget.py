@@ -138,6 +138,9 @@ def test_choices_of_components_cost_a_bounded_amount(site: Site, page: Page) -> 
     known = site.widget._snapshots._pages["main"].known
     assert known is not None
     assert len(known._parts) <= snapshots.MOST_PARTS
+    large = snapshots.Snapshot({**TROUBLED, "page_title": "x" * 1024 * 1024}, 0)
+    assert len({large.part((f"c{number}",)) for number in range(20)}) == 1
+    assert sum(len(body) for body, _ in large._parts.values()) < snapshots.MOST_BYTES + 2 * 1024 * 1024
     assert site.ask("GET", "/widget/main?" + "&".join(f"component=c{n}" for n in range(30))).status_code == 400
     assert site.ask("GET", "/widget/main?component=" + "x" * 3000).status_code == 400
 

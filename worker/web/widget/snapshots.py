@@ -26,7 +26,8 @@ PATIENCE_S = 3.0
 """How long somebody waits for an answer of the page before what is old is shown, or nothing."""
 
 MOST_PARTS = 256
-"""How many choices of components are kept of one summary."""
+MOST_BYTES = 4 * 1024 * 1024
+"""How many choices of components are kept of one summary, and how large they may be together."""
 
 MOST_AT_ONCE = 4
 """How many pages are asked at once."""
@@ -47,15 +48,18 @@ class Snapshot:
         self.at = at
         self._summary = summary
         self._parts: dict[tuple[str, ...], tuple[bytes, bytes]] = {}
+        self._size = 0
 
     def part(self, components: tuple[str, ...]) -> tuple[bytes, bytes]:
         """Give the bytes and their entity tag; only what is wrong with one of *components*, () for all there is."""
         part = self._parts.get(components)
         if part is None:
-            if len(self._parts) >= MOST_PARTS:
+            if len(self._parts) >= MOST_PARTS or self._size >= MOST_BYTES:
                 self._parts.clear()
+                self._size = 0
             body = json.dumps(only(self._summary, components), ensure_ascii=False, separators=(",", ":")).encode()
             part = self._parts[components] = body, self.etag_of(body)
+            self._size += len(body)
         return part
 
     @staticmethod
