@@ -7,6 +7,7 @@ one open across the network, a template or an expression.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -259,16 +260,18 @@ class Recorded:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handled:
     """
-    An inbound after react.
+    An inbound after react, or after a person has dismissed it.
 
     Args:
-        state: "done" or "parked".
+        state: "done", "parked" or "dismissed".
         detail: Why it is parked, or "".
+        was: The state that it was in: "pending" or "parked".
     """
 
     seq: int
     state: str = "done"
     detail: str = ""
+    was: str = "pending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,6 +338,15 @@ class Commit:
 def caused_by(inbound: Inbound) -> str:
     """Name an inbound as the cause of what is decided because of it."""
     return f"inbound {inbound.seq} from {inbound.source}"
+
+
+_INBOUND = re.compile(r"inbound[/ ](\d{1,18})")
+
+
+def inbound_named(reference: str) -> int | None:
+    """Read "inbound/42", or "inbound 42" as causes and notices write it; None for anything else."""
+    found = _INBOUND.fullmatch(reference)
+    return int(found[1]) if found else None
 
 
 class Committer(Protocol):
@@ -657,7 +669,7 @@ class Received:
     An inbound as the inbox lists it.
 
     Args:
-        state: "pending", "done" or "parked".
+        state: "pending", "done", "parked" or "dismissed".
         detail: Why it is parked, or "".
         statements: How many it makes that can be read.
         unparsed: How many of its parts cannot.

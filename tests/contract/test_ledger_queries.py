@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.contract.conftest import AnyLedger
 from tests.fakes.ledger_rows import MINUTE, NOW, SECOND, action, entry, episode, event, record_all, window
 from worker.core.model import ActionState, Content, Notice, Phase, Severity
+from worker.errors import Conflict
 from worker.ports import Commit, Handled, Heard, Received, Recorded, RuleCount, place_of
 
 
@@ -42,6 +45,18 @@ def test_the_inbox_lists_the_newest_first_with_all_that_is_known_but_the_body(le
         size=5,
     )
     assert [each.state for each in listed] == ["parked", "parked", "pending", "done"]
+
+
+def test_what_is_parked_is_set_aside_once_and_what_waits_is_not(ledger: AnyLedger) -> None:
+    first, second, third, _ = inbox(ledger)
+    aside = Handled(seq=third, state="dismissed", detail="by ann", was="parked")
+    commit(ledger, handled=[aside])
+    assert (ledger.inbounds()[1].state, ledger.inbounds()[1].detail) == ("dismissed", "by ann")
+    assert (ledger.totals()["inbounds_parked"], ledger.totals()["inbounds_unparsed"]) == (1, 0)
+    assert [each.seq for each in ledger.pending(9)] == [second]
+    for again in (aside, replace(aside, seq=first), replace(aside, seq=second)):
+        with pytest.raises(Conflict):
+            commit(ledger, handled=[again])
 
 
 def test_the_inbox_gives_what_is_asked_for(ledger: AnyLedger) -> None:

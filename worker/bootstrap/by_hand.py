@@ -38,6 +38,7 @@ def by_hand(settings: Settings, command: Command) -> Done:
         windows=ledger,
         footprints=ledger,
         switches=ledger,
+        queries=ledger,
         committer=ledger,
         book=book,
         provider=lambda page: provider_for(book().rules.pages[page], os.environ, utc_now),

@@ -171,7 +171,12 @@ class Worker:
         self._deliver = Deliver(**outgoing)  # type: ignore[arg-type]
         self._transitions = Deliver(kinds=[kind for kind in ActionKind if kind.of_window], **outgoing)  # type: ignore[arg-type]
         self._observe = Observe(switches=ledger, every=timedelta(seconds=self.settings.watch), **on_pages)  # type: ignore[arg-type]
-        own = {"switches": ledger, "footprints": ledger, "provider": lambda page: self._force.channels[page].provider}
+        own = {
+            "switches": ledger,
+            "queries": ledger,
+            "footprints": ledger,
+            "provider": lambda page: self._force.channels[page].provider,
+        }
         self._commands = Commands(**own, **common)  # type: ignore[arg-type]
         poll = self.settings.poll
         reacting = self._timed("react", partial(self._catch_up, clock))

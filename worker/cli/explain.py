@@ -60,7 +60,7 @@ def explain(
 
     Exit codes: 0 good; 1 it cannot be understood, or there is no such inbound; 2 the rules or the call are wrong.
     """
-    from worker.cli.inbound import inbound_named
+    from worker.ports import inbound_named
 
     settings = settings_of(rules=rules, ledger=ledger)
     number = inbound_named(payload)

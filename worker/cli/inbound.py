@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,6 @@ if TYPE_CHECKING:
 
 EXCERPT = 2000
 """Characters of a body that people see; programs get all of it."""
-
-_NAME = re.compile(r"inbound[/ ](\d{1,18})")
-
-
-def inbound_named(reference: str) -> int | None:
-    """Read "inbound/42", or "inbound 42" as causes and notices write it; None for anything else."""
-    found = _NAME.fullmatch(reference)
-    return int(found[1]) if found else None
 
 
 def tell(story: InboundStory | None, number: int, as_json: bool) -> None:
@@ -50,6 +41,7 @@ def tell(story: InboundStory | None, number: int, as_json: bool) -> None:
 
 
 def _heading(story: InboundStory) -> str:
+    from worker.cli.reports import way_on_of_inbound as way_on
     from worker.telling.words import amount
 
     received, inbound = story.received, story.inbound
@@ -60,7 +52,7 @@ def _heading(story: InboundStory) -> str:
         "request": f"{inbound.method} /hooks/{received.source}{query}, {received.size} bytes",
         "says": amount(received),
         "state": received.state,
-        "why": received.detail,
+        "why": "\n         ".join(filter(None, (received.detail, way_on(received)))),
     }
     return "\n".join(f"{name:<9}{text}" for name, text in facts.items() if text) + "\n"
 

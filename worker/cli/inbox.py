@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from worker.cli.console import document, remark, table, utc
 from worker.cli.options import JsonOption, LedgerOption, LimitOption, SinceOption, settings_of
+
+if TYPE_CHECKING:
+    from worker.ports import Received
 
 
 def inbox(
@@ -26,18 +29,20 @@ def inbox(
     Show the webhooks that came in.
 
     The newest first, each with what became of it. Parked are those that were not understood, whole or in part, and
-    those that a rule failed on; what could be followed of them was. Works while a worker runs. Times are UTC.
+    those that a rule failed on; what could be followed of them was. They stay so until somebody has dismissed them.
+    Works while a worker runs. Times are UTC.
 
     \b
     Examples:
       statusbridge inbox --parked
       statusbridge inbox --source ci --since 2h --json
-      statusbridge show inbound/42     one of them: what was received, and why it is parked
+      statusbridge show inbound/42        one of them: what was received, and why it is parked
+      statusbridge dismiss inbound/42     seen and dealt with: it is listed as parked no more
 
     Exit codes: 0 good; 2 there is no such ledger.
     """
     from worker.cli.reading import ledger_to_read, moment, now
-    from worker.cli.reports import footing
+    from worker.cli.reports import footing, way_on_of_inbound
     from worker.telling.data import inbound_data
     from worker.telling.words import amount
 
@@ -50,6 +55,10 @@ def inbox(
         document({"inbounds": [asdict(inbound_data(received)) for received in found]})
         return
     if found:
-        rows = [(utc(r.received_at), f"inbound/{r.seq}", r.source, r.state, amount(r), r.detail) for r in found]
+
+        def why(received: Received) -> str:
+            return "\n".join(filter(None, (received.detail, way_on_of_inbound(received))))
+
+        rows = [(utc(r.received_at), f"inbound/{r.seq}", r.source, r.state, amount(r), why(r)) for r in found]
         table(("UTC", "INBOUND", "SOURCE", "STATE", "SAID", "WHY"), rows)
     remark(footing(len(found), limit))

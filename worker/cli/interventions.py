@@ -76,7 +76,11 @@ def approve(
 
 def dismiss(
     subject: Annotated[
-        str, typer.Argument(metavar="WHAT", help="Id of an action, or of an episode that is not public yet.")
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="Id of an action, or of an episode that is not public yet; or a parked webhook, inbound/NUMBER.",
+        ),
     ],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the history.", show_default=False)] = "",
     by: ByOption = None,
@@ -84,19 +88,27 @@ def dismiss(
     ledger: LedgerOption = None,
 ) -> None:
     """
-    Do not publish something that waits.
+    Do not publish something that waits; or set a parked webhook aside.
 
     An update that is dismissed is not said; the next change is. An opening that is dismissed ends its episode: what
-    fires later is another one. What is on the page already is ended there.
+    fires later is another one. What is on the page already is ended there. A webhook that is dismissed is kept, with
+    who did it, when and why, and is not listed as parked any more.
 
     \b
     Examples:
       statusbridge dismiss checkout-outage@main#3/2
+      statusbridge dismiss inbound/42 --reason "a misconfigured sender, mended"
       statusbridge dismiss checkout-outage#3 --reason "a false alarm"
 
     Exit codes: 0 it is dismissed; 1 refused, or not possible now; 2 wrong call.
     """
+    from worker.ports import inbound_named
+
     settings = settings_of(rules=rules, ledger=ledger)
+    number = inbound_named(subject)
+    if number is not None:
+        _ask(settings, "dismiss", by, subject=f"inbound/{number}", reason=reason)
+        return
     whole, action = _found(settings, subject)
     _ask(settings, "dismiss", by, subject=action.id if action else whole.id, reason=reason)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from worker.core.approval import approval_hash, to_be_approved
 from worker.core.model import Action, ActionState
+from worker.ports import Received
 from worker.telling.words import HASH
 
 
@@ -26,3 +27,8 @@ def way_on(action: Action) -> str:
     if action.state in (ActionState.HELD, ActionState.PARKED):
         return f"statusbridge retry {action.id}"
     return ""
+
+
+def way_on_of_inbound(received: Received) -> str:
+    """Say how a person sets aside an inbound that is parked; "" where it is not."""
+    return f"statusbridge dismiss inbound/{received.seq}" if received.state == "parked" else ""

@@ -49,8 +49,9 @@ def show(
 
     Exit codes: 0 good; 1 there is no such thing; 2 there is no such ledger.
     """
-    from worker.cli.inbound import inbound_named, tell
+    from worker.cli.inbound import tell
     from worker.cli.reading import ledger_to_read, unknown
+    from worker.ports import inbound_named
 
     episode = " ".join(what)
     with ledger_to_read(settings_of(ledger=ledger).ledger) as book:

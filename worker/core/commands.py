@@ -72,10 +72,10 @@ class Approve:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dismiss:
     """
-    Do not publish something.
+    Do not publish something, or set a parked inbound aside.
 
     Args:
-        subject: Id of an action that waits; or of an episode or window, none of which is public yet.
+        subject: Id of an action that waits; or of an episode or window, none of which is public yet; or inbound/NUMBER.
     """
 
     __pydantic_config__ = _STRICT

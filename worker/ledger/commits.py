@@ -99,7 +99,7 @@ class Commits(Part):
         """
         known = self._known([*commit.episodes, *commit.windows])
         self._database.write(lambda connection: _apply(connection, commit, known))
-        self._database.backlog.pends(-len(commit.handled))
+        self._database.backlog.pends(-sum(inbound.was == PENDING for inbound in commit.handled))
 
     def _known(self, aggregates: Sequence[Aggregate]) -> Mapping[str, _Known]:
         known: dict[str, _Known] = defaultdict(_Known)
@@ -142,13 +142,13 @@ def _apply(connection: Connection, commit: Commit, known: Mapping[str, _Known]) 
 
 
 def _handle(connection: Connection, handled: Sequence[Handled]) -> None:
-    alike: dict[tuple[str, str], list[int]] = defaultdict(list)
+    alike: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for inbound in handled:
-        alike[inbound.state, inbound.detail].append(inbound.seq)
-    for (state, detail), seqs in alike.items():
+        alike[inbound.was, inbound.state, inbound.detail].append(inbound.seq)
+    for (was, state, detail), seqs in alike.items():
         for some in chunks(seqs):
             # Another worker may have taken the same inbound: only one of them handles it.
-            where = INBOUND.c.seq.in_(some), INBOUND.c.state == PENDING
+            where = INBOUND.c.seq.in_(some), INBOUND.c.state == was
             changed = connection.execute(update(INBOUND).where(*where).values(state=state, detail=detail))
             _expect(changed.rowcount, len(some), "an inbound was handled meanwhile")
 

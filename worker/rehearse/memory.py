@@ -94,7 +94,7 @@ class MemoryLedger(Questions):
 
     def _check(self, commit: Commit) -> None:
         for handled in commit.handled:
-            if handled.seq not in self._pending:
+            if handled.seq not in self._inbounds or self._inbounds[handled.seq].state != handled.was:
                 raise Conflict("an inbound was handled meanwhile")
         for signal in commit.signals:
             if signal.version != _version(self._signals.get(signal.id)):
@@ -127,7 +127,7 @@ class MemoryLedger(Questions):
         for handled in commit.handled:
             taken = self._inbounds[handled.seq]
             taken.state, taken.detail = handled.state, handled.detail
-            del self._pending[handled.seq]
+            self._pending.pop(handled.seq, None)
         for signal in commit.signals:
             self._signals[signal.id] = replace(signal, version=signal.version + 1)
         for episode in commit.episodes:

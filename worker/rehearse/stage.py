@@ -83,7 +83,12 @@ class Stage:
         self._react = React(inbox=ledger, normalise=self._statements, **common)
         self._advance = Advance(replan=REPLAN, **common)
         self._deliver = Deliver(outbox=ledger, switches=ledger, **on_pages)
-        self._commands = Commands(switches=ledger, provider=self.pages.__getitem__, **{**common, "footprints": ledger})
+        self._commands = Commands(
+            switches=ledger,
+            queries=ledger,
+            provider=self.pages.__getitem__,
+            **{**common, "footprints": ledger},
+        )
         self._observe = Observe(every=timedelta(), switches=ledger, **on_pages)
         self.use(self.book)
 

@@ -8,6 +8,7 @@ What makes no sense is refused with a sentence, and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -38,10 +39,13 @@ from worker.ports import (
     Decision,
     Episodes,
     Footprints,
+    Handled,
     Meter,
     Provider,
+    Queries,
     Switches,
     Windows,
+    inbound_named,
 )
 from worker.steps._deciding import about_either
 
@@ -64,6 +68,7 @@ class Commands:
         windows: Windows,
         footprints: Footprints,
         switches: Switches,
+        queries: Queries,
         committer: Committer,
         book: Callable[[], RuleBook],
         provider: Callable[[str], Provider],
@@ -74,6 +79,7 @@ class Commands:
         self._windows = windows
         self._footprints = footprints
         self._switches = switches
+        self._queries = queries
         self._committer = committer
         self._book = book
         self._provider = provider
@@ -96,6 +102,8 @@ class Commands:
             return self._resume(command)
         if isinstance(command, ScheduleWindow):
             return self._schedule(command)
+        if isinstance(command, Dismiss) and (number := inbound_named(command.subject)) is not None:
+            return self._set_aside(command, number)
         return self._order(command)
 
     # -- whole pages
@@ -130,6 +138,25 @@ class Commands:
     def _check_page(self, page: str) -> None:
         if page and page not in (pages := self._book().rules.pages):
             raise NotFound(f"there is no page `{page[:60]}`{suggest(page, pages, 'pages')}")
+
+    # -- one inbound
+
+    def _set_aside(self, command: Dismiss, number: int) -> Done:
+        for _ in range(MOST_CONFLICTS):
+            story, now = self._queries.inbound(number), self._clock()
+            if story is None:
+                raise NotFound(f"there is no inbound {number}; `statusbridge inbox --parked` names those that wait")
+            parked = story.received
+            if parked.state != "parked":
+                why = f": {parked.detail}" if parked.detail else ", and not parked"
+                raise CommandRefused(f"inbound/{number} is {parked.state}{why}")
+            said = f"dismissed by {': '.join(filter(None, (command.by, command.reason)))}"
+            detail = f"{said}, {now:%Y-%m-%d %H:%M:%S} UTC; {parked.detail}"
+            handled = Handled(seq=number, state="dismissed", detail=detail, was=parked.state)
+            with suppress(Conflict):
+                self._committer.commit(Commit(now=now, handled=[handled]))
+                return Done(said=(f"inbound/{number} {said}",))
+        raise Conflict(f"inbound/{number} was changed by somebody else {MOST_CONFLICTS} times; try again")
 
     # -- one episode or window
 

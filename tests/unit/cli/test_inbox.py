@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -101,6 +102,40 @@ def test_show_of_an_inbound_for_programs_has_all_of_it(book: Desk) -> None:
     assert told["headers"] == {**HEADERS, "x-signature": "(hidden)"}
     assert (told["state"], told["why"], told["unparsed"]) == ("parked", WHY, 1)
     assert [heard["key"] for heard in told["heard"]] == ["job-7"]
+
+
+def test_what_is_parked_is_set_aside_with_who_did_it_when_and_why(book: Desk) -> None:
+    way = "statusbridge dismiss inbound/2"
+    assert way in book("inbox", COLUMNS="400").out
+    assert way in book("show", "inbound/2").out
+    done = book("dismiss", "inbound/2", "--by", "ann", "--reason", "the sender is mended")
+    assert (done.code, done.out) == (0, "inbound/2 dismissed by ann: the sender is mended\n"), done.err
+    assert [each["inbound"] for each in book("inbox", "--parked", "--json").data["inbounds"]] == [3]
+    told = book("show", "inbound/2", "--json").data
+    assert told["state"] == "dismissed"
+    when = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.fullmatch(f"dismissed by ann: the sender is mended, {when}; {re.escape(WHY)}", told["why"])
+    assert way not in book("inbox", COLUMNS="400").out
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        ("inbound/1", "inbound/1 is done, and not parked"),
+        ("inbound/99", "there is no inbound 99; `statusbridge inbox --parked` names those that wait"),
+    ],
+)
+def test_only_what_is_parked_is_set_aside(book: Desk, subject: str, words: str) -> None:
+    said = book("dismiss", subject)
+    assert (said.code, said.out) == (1, "")
+    assert words in said.err
+
+
+def test_what_was_set_aside_says_so_when_it_is_asked_again(book: Desk) -> None:
+    assert book("dismiss", "inbound/3", "--by", "ann").code == 0
+    said = book("dismiss", "inbound/3", "--by", "bob")
+    assert said.code == 1
+    assert "inbound/3 is dismissed: dismissed by ann, " in said.err
 
 
 def test_an_inbound_that_is_not_there_is_a_no(book: Desk) -> None:

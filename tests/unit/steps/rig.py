@@ -177,7 +177,11 @@ class Rig:
             **common,
         )
         self.command_step = Commands(
-            switches=self.ledger, footprints=self.ledger, provider=lambda page: self.channels[page].provider, **common
+            switches=self.ledger,
+            queries=self.ledger,
+            footprints=self.ledger,
+            provider=lambda page: self.channels[page].provider,
+            **common,
         )
         self.checkpoint: Callable[[str], None] = lambda point: None
         self.channels: Mapping[str, Channel] = {"main": Channel(self.page, self.page.directory, SETTLE)}
