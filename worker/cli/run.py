@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.console import answer, remark
-from worker.cli.failures import WRONG
 from worker.cli.options import LedgerOption, RulesOption
 
 if TYPE_CHECKING:
@@ -107,23 +106,10 @@ def _worker(flags: dict[str, Path | str | int | None], *, reconcile: bool) -> Wo
 def _serve(worker: Worker) -> None:
     from worker.bootstrap.server import serve
 
-    listening = False
-
-    def started(url: str) -> None:
-        nonlocal listening
-        listening = True
-        answer(_banner(worker, url))
-
     # The server ends with the signal raised once more, after it has drained; the worker still has to close then.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, lambda *_: worker.ask_reload())
-    try:
-        serve(worker, started)
-    except SystemExit as ended:
-        if ended.code and not listening:
-            remark(f"cannot listen on {worker.settings.host}:{worker.settings.port}; choose another --port")
-            raise typer.Exit(WRONG) from None
-        raise
+    serve(worker, lambda url: answer(_banner(worker, url)))
 
 
 def _stop(*_: Any) -> None:
@@ -131,7 +117,14 @@ def _stop(*_: Any) -> None:
 
 
 def _banner(worker: Worker, url: str) -> str:
-    from worker.cli.check import revision
+    from worker.cli.check import revision, summary
 
-    pages = ", ".join(f"{name} ({page.publish.value})" for name, page in worker.rules.pages.items()) or "none"
-    return f"statusbridge listens on {url} · {revision(worker.rules, worker.settings.rules)} · pages: {pages}"
+    rules = worker.rules
+    pages = ", ".join(f"{name} ({page.publish.value})" for name, page in rules.pages.items()) or "none"
+    parts = (
+        f"statusbridge listens on {url}",
+        f"{revision(rules, worker.settings.rules)}: {summary(rules)}",
+        f"sources: {', '.join(rules.sources) or 'none'}",
+        f"pages: {pages}",
+    )
+    return " · ".join(parts)

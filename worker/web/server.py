@@ -8,6 +8,7 @@ what is served.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,30 @@ RECEIVE_S = 15.0
 MOST_HEAD = 64 * 1024
 """Bytes of a request line and headers; 32 KiB at most are usual among servers."""
 
+BACKLOG = 2048
+"""Connections that may wait until they are taken."""
+
 MOST_CONNECTIONS = 1000
 """Beyond, requests are answered 503 at once."""
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """
+    Listen on every address of *host*; nothing is taken yet.
+
+    Raises:
+        OSError: There is no such address here, or somebody else listens there.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listening: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+            listening.append(socket.create_server(address[:2], family=family, backlog=BACKLOG))
+    except OSError:
+        for each in listening:
+            each.close()
+        raise
+    return listening
 
 
 class Server(uvicorn.Server):

@@ -108,7 +108,9 @@ def _until(ready: Callable[[], object]) -> None:
 
 def test_the_worker_says_where_it_listens_by_which_rules_for_which_pages(live: Live) -> None:
     assert re.fullmatch(
-        r"statusbridge listens on http://127\.0\.0\.1:\d+ · rules [0-9a-f]{12} · pages: main \(auto\)\n", live.banner
+        r"statusbridge listens on http://127\.0\.0\.1:\d+ · rules [0-9a-f]{12}: 1 rule, 2 sources, 1 page · "
+        r"sources: alerts, ci · pages: main \(auto\)\n",
+        live.banner,
     )
     assert json.loads((live.directory / "ledger.db.run").read_text())["url"] == live.url
 
