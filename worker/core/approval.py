@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from worker.core.model import Action, ActionState, digest
+from worker.core.model import Action, ActionKind, ActionState, digest
 
 SHOWN = 12
 """How many characters of a hash people see."""
@@ -15,6 +15,9 @@ SHOWN = 12
 def approval_hash(action: Action) -> str:
     """Name what a person approves: page, kind of write, texts, statuses, components, times and mailing; SHA-256."""
     return digest("approval", "v1", action.page, action.kind, asdict(action.content))
+
+
+WINDOW_WAITS = "until then the window is not on the page and mutes nothing"
 
 
 def offer(action: Action) -> str:
@@ -26,6 +29,7 @@ def offer(action: Action) -> str:
         *(f"“{text.strip()}”" for text in texts if text.strip()),
         ", ".join(f"{name} {status}" for name, status in content.components.items()),
         "mails" if content.notify else "mails nobody",
+        WINDOW_WAITS if action.kind is ActionKind.SCHEDULE_MAINTENANCE else "",
     )
     until = f" until {action.deadline:%Y-%m-%d %H:%M} UTC" if action.deadline else ""
     how = f"statusbridge approve {action.id} --hash {approval_hash(action)[:SHOWN]}"

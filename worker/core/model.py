@@ -136,6 +136,7 @@ class Post(StrEnum):
     START = "start"
     RESCHEDULE = "reschedule"
     EXTEND = "extend"
+    REVISE = "revise"
     COMPLETE = "complete"
     CANCEL = "cancel"
 
@@ -668,6 +669,9 @@ class Window:
         grace: How long after its end its components stay muted.
         known: What the page is known to say of it; None while the page does not have it.
         known_times: Start and end as the page has them; () while the page does not have it.
+        known_components: Every component that was ever said in it, and what of; those that have left are operational.
+        named_by: The revision whose title the page has; "" where that is not known.
+        unpublished: It is in progress, and the page does not have it, because a person has not let it go there.
         owed: Which text about new times is still to be said; None: all is said.
         given: What people want said, by post, in place of what the plan says.
         withdrawn: It was cancelled because its entry was gone; should that come back, so does the window.
@@ -710,6 +714,9 @@ class Window:
     grace: timedelta = timedelta()
     known: WindowStatus | None = None
     known_times: tuple[datetime, ...] = ()
+    known_components: Mapping[str, ComponentStatus] = field(default_factory=dict)
+    named_by: str = ""
+    unpublished: bool = False
     owed: Post | None = None
     given: Mapping[str, Word] = field(default_factory=dict)
     withdrawn: bool = False

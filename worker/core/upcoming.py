@@ -71,8 +71,11 @@ def _line(plan: WindowEntry, page: str, known: Sequence[Window], now: datetime) 
     both = [(there[key], each) for key, each in coming.items() if key in there]
     found = [_planned(window, each) for window, each in both if _differs(window, each, plan)]
     new = [each for key, each in coming.items() if key not in there]
-    for window in (w for w in own if w.phase.live and w.occurrence not in coming and not _still(plan, w)):
-        if new and _takes_over(window, new[0]):
+    for window in (w for w in own if w.phase.live and w.occurrence not in coming):
+        still = _still(plan, window)
+        if still is not None:
+            found += [_planned(window, still)] if _differs(window, still, plan) else []
+        elif new and _takes_over(window, new[0]):
             found.append(_planned(window, new.pop(0)))
         elif window.phase in WAITING:
             found.append(_gone(window))
@@ -106,10 +109,10 @@ def _differs(window: Window, each: Occurrence, plan: WindowEntry) -> bool:
     return window.withdrawn or (window.phase.live and (moved or window.plan_hash != plan.hash))
 
 
-def _still(plan: WindowEntry, window: Window) -> bool:
-    """Whether the entry has it: farther ahead than windows are planned, past its end, or moved on the page."""
+def _still(plan: WindowEntry, window: Window) -> Occurrence | None:
+    """Give what the entry says of it: farther ahead than windows are planned, past its end, or moved on the page."""
     found = occurrences(plan, window.asked[0] if window.asked else window.starts_at, most=1)
-    return bool(found) and found[0].key == window.occurrence
+    return found[0] if found and found[0].key == window.occurrence else None
 
 
 def _fresh(plan: WindowEntry, page: str, each: Occurrence, now: datetime) -> Window:

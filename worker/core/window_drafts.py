@@ -37,6 +37,15 @@ from worker.errors import EvaluationFailed
 WAITING = (WindowPhase.PLANNED, WindowPhase.SCHEDULED)
 """Phases before the start."""
 
+NOT_THERE: Mapping[str, Any] = {
+    "known": None,
+    "known_times": (),
+    "known_components": {},
+    "named_by": "",
+    "remote_id": "",
+}
+"""What is known of a window that the page does not have, or not any more."""
+
 SILENT_AFTER = timedelta(minutes=15)
 """What is said so much later than it was due mails nobody."""
 
@@ -117,6 +126,16 @@ class AsWritten:
         return len(text) if text == self.text else None
 
 
+def _tells(old: Content, new: Content) -> bool:
+    """Whether a post tells something else, whatever its words are at this moment."""
+    return (old.starts_at, old.ends_at, old.components) != (new.starts_at, new.ends_at, new.components)
+
+
+def _reads(old: Content, new: Content) -> bool:
+    """Whether another revision has other words for the same."""
+    return (old.title, old.message) != (new.title, new.message)
+
+
 def called(window: Window, context: WindowContext, now: datetime) -> str:
     """Say what the public calls a window: as the page does, else as its plan will; where that fails, the plan's id."""
     if window.known_name or context.plan is None:
@@ -170,7 +189,7 @@ class WindowDraft(Working[Window]):
         """See ``Working``."""
         content = action.content
         if action.kind is ActionKind.CANCEL_MAINTENANCE:
-            self.set(known=None, known_times=(), remote_id="")
+            self.set(**NOT_THERE)
             return
         if action.kind.creates:
             self.set(automated=content.automate)
@@ -179,6 +198,10 @@ class WindowDraft(Working[Window]):
             self.set(known=status)
         if content.starts_at is not None and content.ends_at is not None:
             self.set(known_times=(content.starts_at, content.ends_at))
+        if content.title:
+            self.set(named_by=action.rule_hash)
+        if content.components:
+            self.set(known_components={**self.window.known_components, **content.components})
         if content.message:
             self.set(posted_at=outcome.at)
         if self._tells_times(action):
@@ -195,6 +218,15 @@ class WindowDraft(Working[Window]):
         self.set(known=WindowStatus(shown.status), automated=shown.automate)
         if shown.starts_at is not None and shown.ends_at is not None:
             self.set(known_times=(shown.starts_at, shown.ends_at))
+
+    def once(self, kind: ActionKind, post: Post, content: Content, *, key: str = "") -> None:
+        """Make an action, where none that waits says the same already."""
+        pending = self.pending(kind)
+        if pending is not None and pending.post is post and not _tells(pending.content, content):
+            by_another = pending.rule_hash != self.revision
+            if not (by_another and _reads(pending.content, content)):
+                return
+        self.add(kind, post, content, key=key)
 
     def to(self, phase: WindowPhase, **fields: Any) -> None:
         """Let it stand somewhere else."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.core import event_windows, page_windows, window_orders
+from worker.core import event_windows, page_windows, window_edits, window_orders
 from worker.core.footprints import Matched, Observed
 from worker.core.interventions import Asked
 from worker.core.markdown import cut
@@ -36,6 +36,7 @@ from worker.core.model import (
 from worker.core.phrases import duration
 from worker.core.ruleset import Driver, Missed, Said, WindowPlan
 from worker.core.window_drafts import (
+    NOT_THERE,
     WAITING,
     Disowned,
     Planned,
@@ -102,10 +103,10 @@ def decide(window: Window, stimulus: Stimulus, context: WindowContext, now: date
 
 
 def muted(windows: Iterable[Window], page: str) -> Mapping[str, datetime]:
-    """Give the components of a page that *windows* mute, and until when."""
+    """Give the components of a page that *windows* mute, and until when; what the page never had mutes nothing."""
     until: dict[str, datetime] = {}
     for window in windows:
-        for name in window.components if window.page == page else ():
+        for name in window.components if window.page == page and not window.unpublished else ():
             until[name] = max(window.muted_until, until.get(name, window.muted_until))
     return until
 
@@ -114,14 +115,16 @@ def unmutes(before: Window, after: Window) -> bool:
     """Whether what *before* kept back is to be looked at again."""
     if before.phase is not WindowPhase.IN_PROGRESS:
         return False
-    return after.phase is not WindowPhase.IN_PROGRESS or after.muted_until != before.muted_until
+    if after.phase is not WindowPhase.IN_PROGRESS or after.muted_until != before.muted_until:
+        return True
+    return after.unpublished is not before.unpublished or not set(before.components) <= set(after.components)
 
 
 def mutes(window: Window, now: datetime) -> bool:
     """Whether signals on its components are kept back, or were until a moment ago."""
-    return window.phase is WindowPhase.IN_PROGRESS or (
-        window.phase is WindowPhase.COMPLETE and window.muted_until > now
-    )
+    if window.phase is WindowPhase.IN_PROGRESS:
+        return not window.unpublished
+    return window.phase is WindowPhase.COMPLETE and window.muted_until > now
 
 
 def _reconcile(draft: WindowDraft) -> None:
@@ -137,7 +140,15 @@ def _reconcile(draft: WindowDraft) -> None:
         pass  # a person speaks; or what the page has is not known, and the outcome will ask again
     elif not any(action.kind.creates and not action.replaceable for action in draft.window.actions):
         _TELL[draft.window.phase](draft)
+    draft.set(unpublished=_unpublished(draft))
     draft.wake(_next(draft))
+
+
+def _unpublished(draft: WindowDraft) -> bool:
+    """Whether what has begun is not on the page, nor on its way there."""
+    window = draft.window
+    waits = window.phase is WindowPhase.IN_PROGRESS and window.known is None
+    return waits and not any(action.kind.creates and action.workable for action in window.actions)
 
 
 # -- when it is to be
@@ -150,16 +161,9 @@ def _follow(draft: WindowDraft, planned: Planned) -> None:
     if window.withdrawn and window.known in (None, WindowStatus.COMPLETE) and not draft.in_flight:
         draft.say("planned again")
         draft.set(phase=WindowPhase.PLANNED, ended_at=None, withdrawn=False)
-        draft.set(known=None, known_times=(), remote_id="", hands_off=False)
-    _take_up(draft)
+        draft.set(**NOT_THERE, hands_off=False)
+    window_edits.take_up(draft)
     _ask(draft, planned.starts_at, planned.ends_at)
-
-
-def _take_up(draft: WindowDraft) -> None:
-    """Follow the revision in force."""
-    draft.set(plan_hash=draft.plan.hash, grace=draft.plan.grace)
-    if draft.window.phase in WAITING:
-        draft.set(components=draft.plan.components)
 
 
 def _heed_signals(draft: WindowDraft) -> None:
@@ -168,7 +172,7 @@ def _heed_signals(draft: WindowDraft) -> None:
     if not window.phase.live:
         return
     if draft.context.plan is not None and not draft.context.gone:
-        _take_up(draft)
+        window_edits.take_up(draft)
     firing = [member for member in window.members.values() if member.firing]
     if firing:
         if draft.context.plan is not None:
@@ -325,7 +329,7 @@ def _announce(draft: WindowDraft) -> None:
         content = draft.says(said, window.starts_at - said.before)
         draft.add(ActionKind.UPDATE_MAINTENANCE, Post.REMIND, content)
     else:
-        _keep_times(draft)
+        window_edits.keep(draft)
 
 
 def _reminders(draft: WindowDraft) -> list[Said]:
@@ -343,12 +347,12 @@ def _start(draft: WindowDraft) -> None:
         content = draft.says(
             draft.meant(Post.START, plan.start),
             _start_due(window),
-            components=dict.fromkeys(window.components, ComponentStatus.UNDER_MAINTENANCE),
+            components=window_edits.statuses(draft),
             window_status=WindowStatus.IN_PROGRESS,
         )
-        _once(draft, ActionKind.START_MAINTENANCE, Post.START, content)
+        draft.once(ActionKind.START_MAINTENANCE, Post.START, content)
     else:
-        _keep_times(draft)
+        window_edits.keep(draft)
 
 
 def _create(draft: WindowDraft, post: Post, said: Said, status: WindowStatus, due: datetime) -> None:
@@ -365,7 +369,7 @@ def _create(draft: WindowDraft, post: Post, said: Said, status: WindowStatus, du
     )
     # The page has had, and has lost, a window before that was posted on: its key would bring the old one back.
     again = [] if window.posted_at is None else ["again", window.next_seq]
-    _once(draft, ActionKind.SCHEDULE_MAINTENANCE, post, content, key=digest("window", "v1", _named(window), *again))
+    draft.once(ActionKind.SCHEDULE_MAINTENANCE, post, content, key=digest("window", "v1", _named(window), *again))
 
 
 def _named(window: Window) -> str:
@@ -379,7 +383,7 @@ def _complete(draft: WindowDraft) -> None:
             draft.cancel(action, "over before it was published")
         draft.to(WindowPhase.SKIPPED)
         return
-    _take_back(draft, (Post.REMIND, Post.RESCHEDULE, Post.EXTEND), "it is over")
+    _take_back(draft, (Post.REMIND, *window_edits.OWN_POSTS), "it is over")
     if plan is None or plan.driver is Driver.WORKER:
         _end(draft, Post.COMPLETE, _last_word(plan, window) if plan else None, ENDED)
 
@@ -404,7 +408,7 @@ def _cancel(draft: WindowDraft) -> None:
     elif window.known is not WindowStatus.COMPLETE:
         _end(draft, Post.CANCEL, plan.cancel if plan else None, CANCELLED)
     elif plan is not None and plan.cancel_deletes:
-        _once(draft, ActionKind.CANCEL_MAINTENANCE, Post.CANCEL, Content())
+        draft.once(ActionKind.CANCEL_MAINTENANCE, Post.CANCEL, Content())
 
 
 def _end(draft: WindowDraft, post: Post, said: Said | None, otherwise: str) -> None:
@@ -421,34 +425,6 @@ def _end(draft: WindowDraft, post: Post, said: Said | None, otherwise: str) -> N
         content = Content(message=otherwise, **end)
         draft.notice("evaluation_failed", f"{draft.called}: `{otherwise}` is said instead of its text: {failed}")
     draft.add(ActionKind.COMPLETE_MAINTENANCE, post, content)
-
-
-def _keep_times(draft: WindowDraft) -> None:
-    """Bring the page's times up to ours, then say so where that is wanted; another post that waits comes first."""
-    others = [a for a in draft.window.actions if a.post not in (Post.RESCHEDULE, Post.EXTEND)]
-    if draft.window.known is None or not draft.window.known_times or others:
-        return
-    times: dict[str, Any] = {"starts_at": draft.window.starts_at, "ends_at": draft.window.ends_at}
-    if draft.window.known_times != tuple(times.values()):
-        theirs = draft.window.origin is Origin.PAGE
-        name = draft.window.known_name if theirs else draft.plan.title.render(draft.words())
-        content = Content(title=name, **times)
-        _once(draft, ActionKind.RESCHEDULE_MAINTENANCE, Post.RESCHEDULE, content)
-    owed, overrun = draft.window.owed, draft.plan.overrun
-    said = draft.meant(owed, overrun.said if owed is Post.EXTEND and overrun else draft.plan.reschedule)
-    if owed and said and draft.window.known_times == tuple(times.values()):
-        _once(draft, ActionKind.UPDATE_MAINTENANCE, owed, draft.says(said, draft.now, **times))
-
-
-def _once(draft: WindowDraft, kind: ActionKind, post: Post, content: Content, *, key: str = "") -> None:
-    """Make an action, where none that waits says the same already."""
-    pending = draft.pending(kind)
-    if pending is None or pending.post is not post or _times(pending.content) != _times(content):
-        draft.add(kind, post, content, key=key)
-
-
-def _times(content: Content) -> tuple[datetime | None, datetime | None]:
-    return content.starts_at, content.ends_at
 
 
 def _nothing(draft: WindowDraft) -> None:

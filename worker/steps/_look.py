@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from worker.core.actions import KEPT_UPDATES
-from worker.core.footprints import LOOKED_FOR, bears, echoes
+from worker.core.footprints import LOOKED_FOR, bears, echoes, normal
 from worker.core.model import (
     Action,
     ActionKind,
@@ -133,8 +133,9 @@ class Look:
         if shown is None:
             return self.missing_object(action)
         if action.kind is ActionKind.RESCHEDULE_MAINTENANCE:
-            found = _has_times(action, shown)
-            return self._found(action, shown) if found else self._missing(action, attempts, channel)
+            if not _is_edited(action, shown):
+                return self._missing(action, attempts, channel)
+            return replace(self._found(action, shown), name=shown.name)
         known = self._outbox.own_updates(shown.id).union(*(attempt.baseline for attempt in attempts))
         new = [update for update in shown.updates if update.id not in known]
         ours = next((update for update in new if bears(action, update)), None)
@@ -206,7 +207,9 @@ def post_ids(shown: RemoteIncident) -> frozenset[str]:
     return frozenset(update.id for update in shown.updates)
 
 
-def _has_times(action: Action, shown: RemoteIncident) -> bool:
-    """A change of times leaves no update; what begins is moved at its end only."""
+def _is_edited(action: Action, shown: RemoteIncident) -> bool:
+    """A change of title and times leaves no update; what begins is moved at its end only."""
+    if normal(shown.name) != normal(action.content.title):
+        return False
     starts = shown.starts_at == action.content.starts_at or shown.status == WindowStatus.IN_PROGRESS
     return starts and shown.ends_at == action.content.ends_at

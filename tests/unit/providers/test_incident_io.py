@@ -237,6 +237,17 @@ def test_a_window_may_be_created_in_progress(oracle: Callable[[str, str], Any]) 
     assert oracle(method, target).from_dict(sent(it)[2]).to_dict() == sent(it)[2]
 
 
+def test_components_that_are_named_before_the_start_are_not_under_maintenance_yet() -> None:
+    components = {"checkout": ComponentStatus.UNDER_MAINTENANCE, "api": ComponentStatus.OPERATIONAL}
+    for status, checkout in ((WindowStatus.SCHEDULED, "operational"), (WindowStatus.IN_PROGRESS, "under_maintenance")):
+        _, _, body = sent(saying(ActionKind.UPDATE_MAINTENANCE, components=components, window_status=status))
+        assert "maintenance_status" not in body
+        assert {each["component_id"]: each["component_status"] for each in body["component_statuses"]} == {
+            "01C": checkout,
+            "01A": "operational",
+        }
+
+
 def test_a_post_on_somebody_elses_incident_sets_no_status() -> None:
     said = saying(ActionKind.OPEN_INCIDENT).content
     update = action(ActionKind.UPDATE_INCIDENT, guest=True, remote_id="01THEIRS", content=said)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from worker.core.model import Action, ComponentStatus, Directory, IncidentStatus, Request
+from worker.core.model import Action, ComponentStatus, Content, Directory, IncidentStatus, Request, WindowStatus
 from worker.errors import EvaluationFailed
 from worker.providers._components import near
 from worker.providers._text import cut
@@ -106,8 +106,14 @@ class _Draft:
             self.form.thing.id: self.target(),
             "message": self._message(content.message),
             "notify_subscribers": content.notify,
-            **self._posted(self.form.status or own, content.components),
+            **self._posted(self.form.status or own, self._as_of_now(content)),
         }
+
+    def _as_of_now(self, content: Content) -> Mapping[str, ComponentStatus]:
+        """Nothing is under maintenance before its start: to name a component is all that can be done."""
+        if content.window_status is WindowStatus.SCHEDULED:
+            return dict.fromkeys(content.components, ComponentStatus.OPERATIONAL)
+        return content.components
 
     def renamed(self) -> Json:
         return {"name": self._name()}
