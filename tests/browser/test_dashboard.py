@@ -129,7 +129,7 @@ def test_what_happens_arrives_without_a_reload(fresh: Stage, stranger: Any) -> N
     expect(stranger.locator("#open-part")).to_contain_text("Checkout problems")
     expect(stranger.locator("#pages-part")).to_contain_text("full outage")
     expect(stranger.locator("#waiting-count")).to_contain_text("1")
-    expect(stranger.locator("#announce")).to_contain_text("1 posts wait for a person")
+    expect(stranger.locator("#announce")).to_contain_text("1 post waits for a person")
     assert stranger.evaluate("window.before") is True
 
 

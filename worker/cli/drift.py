@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,10 +67,12 @@ def drift(
 
 
 def _tell(found: dict[str, list[Drift]], unread: dict[str, str], *, as_json: bool) -> None:
+    from worker.telling.data import drift_data
+
     rows = [(name, each) for name, drifts in found.items() for each in drifts]
     if as_json:
         pages = [*({"page": name, "read": True} for name in found), *({"page": name, "read": False} for name in unread)]
-        document({"pages": pages, "drift": [_as_data(name, each) for name, each in rows]})
+        document({"pages": pages, "drift": [asdict(drift_data(name, each)) for name, each in rows]})
     elif rows:
         styles = {"lost": "bold red", "duplicate": "bold red", "unexpected": "bold red", "changed": "yellow"}
         cells = [(each.kind.value, name, each.subject or "–", each.remote_id, each.text) for name, each in rows]
@@ -79,14 +82,3 @@ def _tell(found: dict[str, list[Drift]], unread: dict[str, str], *, as_json: boo
     for name in found:
         count = sum(each == name for each, _ in rows)
         remark(f"page `{name}`: {count or 'no'} difference{'' if count == 1 else 's'}")
-
-
-def _as_data(page: str, drift: Drift) -> dict[str, Any]:
-    return {
-        "kind": drift.kind.value,
-        "page": page,
-        "subject": drift.subject,
-        "remote_id": drift.remote_id,
-        "what": drift.what,
-        "text": drift.text,
-    }

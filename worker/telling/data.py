@@ -14,6 +14,7 @@ from datetime import datetime
 from worker.core.answers import Answer, Statement
 from worker.core.approval import approval_hash, to_be_approved
 from worker.core.concerns import ends
+from worker.core.drift import Drift
 from worker.core.model import Attempt, Episode, Event, Inbound, Notice, Window
 from worker.ports import Decision, Heard, HistoryLine, InboundStory, Received, Story
 
@@ -279,6 +280,30 @@ def _attempt(attempt: Attempt) -> AttemptData:
         sha256=attempt.sha256,
         result=attempt.result.value if attempt.result else None,
         detail=attempt.detail,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftData:
+    """One difference between a page and the ledger."""
+
+    kind: str
+    page: str
+    subject: str
+    remote_id: str
+    what: str
+    text: str
+
+
+def drift_data(page: str, drift: Drift) -> DriftData:
+    """One difference for programs."""
+    return DriftData(
+        kind=drift.kind.value,
+        page=page,
+        subject=drift.subject,
+        remote_id=drift.remote_id,
+        what=drift.what,
+        text=drift.text,
     )
 
 

@@ -157,6 +157,8 @@ class Dashboard:
         """One episode or window, from what came in to what the page got."""
         of = request.query_params.get("of", "")
         story = self._desk.book.story(of)
+        if story is None and self._desk.action(of) is not None:
+            return RedirectResponse(link("/post", of=of))  # a notice may be about one post
         if story is None:
             raise NotFound(f"there is nothing called `{of[:200]}`")
         return self._page(

@@ -26,13 +26,15 @@ from worker.core.model import (
     WindowStatus,
 )
 from worker.core.ruleset import EventWindowPlan, IncidentPlan, RelayPlan, RuleSet
-from worker.ports import Clock, HistoryLine, Queries, Span, Switches, Windows
+from worker.ports import Clock, Footprints, HistoryLine, Queries, Span, Switches, Windows
 from worker.telling.data import (
     ActionData,
+    DriftData,
     InboundData,
     StatementData,
     WindowData,
     action_data,
+    drift_data,
     inbound_data,
     statement_data,
     window_data,
@@ -46,7 +48,7 @@ MOST = 200
 """How many of anything an overview names."""
 
 
-class Book(Queries, Windows, Switches, Protocol):
+class Book(Queries, Windows, Switches, Footprints, Protocol):
     """What is read of the ledger."""
 
 
@@ -83,6 +85,7 @@ class PageNow:
     Args:
         paused: By whom and why nothing is written to it, or "".
         unmatched: Why nothing is written before the ledger was matched with it, or "".
+        drift: Where it is not as the ledger believes, by the last comparison.
         breaker: Why it is asked now and then only: it does not answer, or denies our key; or "".
     """
 
@@ -95,6 +98,7 @@ class PageNow:
     paused_since: datetime | None
     unmatched: str
     breaker: str
+    drift: Sequence[DriftData]
     components: Sequence[ComponentNow]
 
 
@@ -252,6 +256,7 @@ class Desk:
                     paused_since=pause.at if pause else None,
                     unmatched=unmatched.get(name, ""),
                     breaker=breakers.get(name, ""),
+                    drift=[drift_data(name, each) for each in self.book.sweep(name).found],
                     components=_components(name, config.components, live, windows),
                 )
             )

@@ -264,6 +264,12 @@ def test_what_is_not_there_and_a_ledger_that_is_gone_are_told_as_pages() -> None
     assert "disk full" in page.text
 
 
+def test_what_is_asked_for_as_a_story_and_is_one_post_is_shown_as_that() -> None:
+    shown = site()
+    reply = shown.ask("GET", link("/story", of=WAITS), headers=session(shown))
+    assert (reply.status_code, reply.headers["location"]) == (307, link("/post", of=WAITS))
+
+
 def test_static_files_need_no_token_and_there_is_nothing_else() -> None:
     shown = site()
     for name in ("style.css", "app.js", "icon.svg"):

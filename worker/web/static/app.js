@@ -84,6 +84,10 @@
     if (waiting) refresh();
   }
 
+  // On a phone the views are a strip; the one that is shown is to be seen in it.
+  const here = document.querySelector("nav [aria-current]");
+  if (here) here.scrollIntoView({ block: "nearest", inline: "center" });
+
   const address = document.body.dataset.live;
   const parts = document.querySelector("[data-part]");
   if (address && parts && "EventSource" in window) {
