@@ -79,6 +79,11 @@ class SqliteDatabase:
         if self._path.is_dir():
             raise ConfigError(f"{path}: the ledger cannot be opened: it is a directory; name a file in it")
         self.backlog = Backlog(limits)
+        if read_only and not self._path.exists():
+            raise ConfigError(
+                f"{path}: there is no ledger here; name that of your worker with --ledger or STATUSBRIDGE_LEDGER "
+                "(`statusbridge run` makes one where there is none)"
+            )
         self._files: OpenFiles | None = None
         self._lock: FileLock | None = None
         self._writer: Writer | None = None
@@ -278,7 +283,7 @@ def _way_out(path: Path) -> str:
     if not path.parent.is_dir():
         return f"make the directory first: mkdir -p {path.parent}"
     if not path.exists():
-        return f"a ledger to read must exist, and to make one {path.parent} must be writable for this user"
+        return f"to make one {path.parent} must be writable for this user"
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK):
         return f"the file and {path.parent} must be readable and writable for this user"
     return "name a file that does not exist yet, or restore a backup; this file was left as it is"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from worker.cli.app import app  # noqa: F401  (loads every command once)
 
 from .desk import Desk
@@ -58,7 +60,8 @@ def test_a_time_that_is_none_names_the_option(desk: Desk, filled: str) -> None:
 def test_a_ledger_that_is_not_there_is_a_wrong_call_and_is_not_made(desk: Desk) -> None:
     said = desk("history", "--ledger", "sqlite:///missing.db")
     assert said.code == 2
-    assert "missing.db" in said.err
+    assert "missing.db: there is no ledger here; name that of your worker with --ledger" in said.err
+    assert not Path("missing.db").exists()
     assert "Traceback" not in said.err
 
 

@@ -208,7 +208,7 @@ class TestWrongPaths:
             opened(Path("/proc/ledger.db"))
 
     def test_a_ledger_to_read_must_exist(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="a ledger to read must exist"):
+        with pytest.raises(ConfigError, match="there is no ledger here"):
             opened(tmp_path / "none.db", read_only=True)
         assert list(tmp_path.iterdir()) == []
 

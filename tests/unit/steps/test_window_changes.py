@@ -131,6 +131,22 @@ def test_the_grace_of_what_took_too_long_runs_from_its_real_end(make: Make) -> N
     assert rig.passes("6m").phase() == "open"
 
 
+def test_the_grace_of_what_is_completed_late_runs_from_the_end_that_was_planned(make: Make) -> None:
+    rig = running(make, ENTRY).fires()
+    rig.now = START + timedelta(hours=4, minutes=8)  # it was to end at 14:00, and nobody was there
+    rig.settles()
+    assert rig.said[-1] == "248m complete complete"
+    assert rig.phase() == "held"
+    assert rig.passes("3m").phase() == "open"
+
+
+def test_the_grace_of_a_deployment_runs_from_when_it_was_over(make: Make) -> None:
+    rig = says(make(rule(hold="0s") + DEPLOY.replace("    maintenance:", "    maintenance:\n      grace: 10m")))
+    says(rig.passes("5m").fires(), status="resolved")
+    assert rig.passes("9m").phase() == "held"
+    assert rig.passes("2m").phase() == "open"
+
+
 def test_a_deployment_that_is_over_while_other_work_goes_on_is_extended_and_not_completed(make: Make) -> None:
     rig = says(make(DEPLOY + OVERRUN_OF_RULE))
     works(rig.passes("5m"))
