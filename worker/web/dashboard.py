@@ -326,8 +326,9 @@ class Dashboard:
         form = await forms.fields(request)
         borne = form.get("form_token", [""])[-1]
         if visitor is None or not hmac.compare_digest(borne.encode(), visitor.form_token.encode()):
-            told = "This form is not of your session, or that is over. Sign in, and do it again; nothing was changed."
-            return self._page(request, "problem.html", 403, title="Not done", told=told)
+            told = "This form is not of your session, or that is over; nothing was changed."
+            way_on = link(SIGN_IN, to=forms.again(form))
+            return self._page(request, "problem.html", 403, title="Not done", told=told, way_on=way_on)
         name = request.path_params["command"]
         if name == "sign-out":
             self._sessions.end(request.headers.get("cookie", ""))
@@ -389,7 +390,7 @@ def _shown(view: View, dashboard: Dashboard) -> View:
         except FAULTS as wrong:
             status = next(code for kind, code in _STATUSES.items() if isinstance(wrong, kind))
             phrase = HTTPStatus(status).phrase
-            return dashboard._page(request, "problem.html", status, title=phrase, told=str(wrong))
+            return dashboard._page(request, "problem.html", status, title=phrase, told=str(wrong), way_on="")
 
     return shown
 

@@ -114,7 +114,10 @@ class Guard:
             return problem(403, "form_token_needed", f"with a session, the header {FORM_TOKEN} is needed")
         if reads and not self._access.closed:
             return None
-        if reads and b"text/html" in headers.get(b"accept", b""):
+        browser = b"text/html" in headers.get(b"accept", b"")
+        if browser and scope["path"].startswith(FORMS):
+            return None  # told there in a way that loses nothing of what was written
+        if reads and browser:
             query = scope["query_string"].decode("latin-1")
             there = scope["path"] + (f"?{query}" if query else "")
             return RedirectResponse(f"{SIGN_IN}?to={quote(there, safe='/')}", 303)

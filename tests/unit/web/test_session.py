@@ -163,6 +163,16 @@ def test_the_api_takes_a_session_only_with_the_word_in_a_header() -> None:
     assert site.ask("POST", "/api/v1/pause", json=asked, headers=bearing).status_code == 200
 
 
+def test_what_was_written_when_a_session_was_over_is_there_after_the_next_sign_in() -> None:
+    site, taken = taking()
+    form = {"form_token": "x", "on": "/post?of=a%2F1", "action": "a/1", "text": "my own words", "hash": "h"}
+    reply = site.ask("POST", "/act/approve", data=form, headers=ORIGIN | HTML)
+    assert reply.status_code == 403
+    assert not taken
+    on = "/post%3Fof%3Da%252F1%26action%3Da%252F1%26text%3Dmy%2520own%2520words"
+    assert f'href="/sign-in?to={on}"'.replace("?to=/", "?to=%2F") in reply.text.replace("?to=/", "?to=%2F")
+
+
 @pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}])
 @pytest.mark.parametrize("path", ["/act/pause", "/sign-in", "/api/v1/pause"])
 def test_a_form_of_another_site_changes_nothing_even_with_everything_right(headers: dict[str, str], path: str) -> None:
