@@ -219,7 +219,8 @@ def extend(
     """
     Let a maintenance window end later.
 
-    The page shows the new end; with --text it is also said. What is muted stays muted as long.
+    The page shows the new end; with --text it is also said. What is muted stays muted as long. LENGTH counts from its
+    end, or from now where that is past.
 
     \b
     Examples:
@@ -234,7 +235,9 @@ def extend(
         raise ConfigError("LENGTH: say by how much, or --until when it ends; one of them")
     settings = settings_of(rules=rules, ledger=ledger)
     chosen = _meant(settings, window, (*WAITING, *BEGUN))
-    ends_at = chosen.ends_at + _length("LENGTH", length) if length else _instant("--until", until, "", now())
+    # Past its end it goes on, and only what comes from now on can be more.
+    from_then = max(chosen.ends_at, now())
+    ends_at = from_then + _length("LENGTH", length) if length else _instant("--until", until, "", now())
     _ask(settings, "extend", by, window=chosen.id, ends_at=ends_at, text=text or "", notify=notify)
 
 

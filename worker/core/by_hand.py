@@ -41,8 +41,8 @@ def scheduled(order: ScheduleWindow, number: int, now: datetime) -> tuple[Window
     ends_at = order.ends_at.astimezone(UTC).replace(microsecond=0)
     _check(order, starts_at, ends_at, now)
     asked = (order.page, sorted(order.components), order.title, starts_at, ends_at, number)
-    ahead = starts_at - now
-    announced = bool(order.text) and ahead >= SHORTEST
+    ahead = starts_at - now.replace(microsecond=0)
+    announced = bool(order.text) and bool(ahead)
     spec: dict[str, Any] = {
         "id": f"by-hand-{digest(*asked)[:8]}",
         "page": [order.page],

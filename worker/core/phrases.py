@@ -22,6 +22,8 @@ _MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+_BRIEF = 120
+"""Seconds; what is shorter is told to the second."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -65,21 +67,19 @@ def date(value: Any) -> str:
 
 def duration(value: Any) -> str:
     """
-    Write a length of time in its two largest units, seconds only below a minute: "12 minutes", "1 day 3 hours".
+    Write a length of time in its two largest units, seconds only below two minutes: "12 minutes", "1 day 3 hours".
 
     Args:
         value: A timedelta, or a number of seconds.
     """
     length = value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
     seconds = max(int(length.total_seconds()), 0)
-    if seconds < 60:
-        return _counted(seconds, "second")
     parts = []
-    for unit, size in _UNITS:
+    for unit, size in _UNITS if seconds >= _BRIEF else (*_UNITS, ("second", 1)):
         count, seconds = divmod(seconds, size)
         parts.append(_counted(count, unit) if count else "")
-    first = next(at for at, part in enumerate(parts) if part)
-    return " ".join(part for part in parts[first : first + 2] if part)
+    first = next((at for at, part in enumerate(parts) if part), len(parts))
+    return " ".join(part for part in parts[first : first + 2] if part) or "0 seconds"
 
 
 def list_words(value: Any) -> str:

@@ -89,7 +89,7 @@ def _walls(plan: WindowEntry) -> Iterator[datetime]:
         yield plan.starts
         return
     parts = _parts(plan.repeat)
-    until = _until(parts.pop("UNTIL", _LAST))
+    until = _until(parts.pop("UNTIL", _LAST), ZoneInfo(plan.timezone))
     # Without WKST it would follow `calendar.setfirstweekday`, which is the whole process's.
     rule = ";".join(f"{name}={value}" for name, value in ({"WKST": "MO"} | parts).items())
     for played in rrulestr(rule, dtstart=plan.starts.replace(year=plan.starts.year + _CYCLE)):
@@ -104,10 +104,11 @@ def _parts(repeat: str) -> dict[str, str]:
     return dict(part.split("=") for part in repeat.split(";"))
 
 
-def _until(day: str) -> datetime:
-    """Read UNTIL as wall time; a day without a time includes all of itself."""
-    until = datetime.fromisoformat(day if "T" in day else f"{day}T235959")
-    return min(until, datetime.fromisoformat(f"{_LAST}T235959"))
+def _until(day: str, zone: ZoneInfo) -> datetime:
+    """Read UNTIL as wall time, with a Z from UTC; a day without a time includes all of itself."""
+    until = datetime.fromisoformat(day.removesuffix("Z") if "T" in day else f"{day}T235959")
+    until = min(until, datetime.fromisoformat(f"{_LAST}T235959"))
+    return until.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None) if day.endswith("Z") else until
 
 
 # --- instants

@@ -270,6 +270,7 @@ class WindowDraft(Working[Window]):
         window, context = self.window, self.context
         leading = Standing(Impact(), window.members.values()).leading()
         own: Mapping[str, Any] = window.group
+        begun_at = window.begun_at or window.starts_at
         if context.rule is not None and leading is not None:
             firing = [member for member in window.members.values() if member.firing]
             own = own_words(context.rule, window.group, leading.signal.event, firing or window.members.values())
@@ -279,9 +280,9 @@ class WindowDraft(Working[Window]):
             "severity": leading.signal.event.severity if leading else "",
             "episode": None,
             "window": {
-                "starts_at": window.starts_at,
+                "starts_at": begun_at,
                 "ends_at": window.ends_at,
-                "duration": window.ends_at - window.starts_at,
+                "duration": window.ends_at - begun_at,
             },
             "page": context.page_name or window.page,
             "now": self.now,

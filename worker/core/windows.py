@@ -224,6 +224,7 @@ def _move(draft: WindowDraft) -> None:
         )
         return
     if now >= window.ends_at and not _goes_on(draft):
+        _tell_missed(draft)
         draft.to(WindowPhase.COMPLETE, ended_at=now if window.overran else window.ends_at)
         if _left_to_people(window) and window.known not in (None, WindowStatus.COMPLETE):
             draft.notice("complete_by_hand", "over, but not ours to move on the page any more: look there")
@@ -235,8 +236,31 @@ def _move(draft: WindowDraft) -> None:
         skips = draft.context.plan is not None and draft.plan.missed is Missed.SKIP
         missed = skips and now - _start_due(window) > MISSED_AFTER
         draft.to(WindowPhase.IN_PROGRESS, missed_start=missed)
+        _tell_late(draft)
     elif window.phase is WindowPhase.PLANNED and now >= _announced_at(draft):
         draft.to(WindowPhase.SCHEDULED)
+
+
+def _tell_late(draft: WindowDraft) -> None:
+    """Tell the team of a start that nobody was there for, or that was planned after its time."""
+    window, late = draft.window, draft.now - _start_due(draft.window)
+    if window.automated or late <= MISSED_AFTER:
+        return
+    due = f"it was to begin at {_start_due(window):%Y-%m-%d %H:%M:%S} UTC"
+    if window.missed_start:
+        draft.notice("window_missed", f"{due}, and nobody was there: by `missed: skip` the start is not said")
+    else:
+        draft.notice("window_late", f"{due}, and begins {duration(late)} late: until now nobody was there")
+
+
+def _tell_missed(draft: WindowDraft) -> None:
+    """Tell the team of a window that is over before it was begun."""
+    window = draft.window
+    if window.phase not in WAITING or window.automated or window.hands_off:
+        return
+    span = f"{window.starts_at:%Y-%m-%d %H:%M:%S} – {window.ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    said = "nothing is said of it" if window.known is None else "the page is told that it is over, and no more"
+    draft.notice("window_missed", f"it was to be {span}, and nobody was there: {said}")
 
 
 def _left_to_people(window: Window) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from tests.fakes.ledger_rows import window
 from worker.ledger import open_ledger
@@ -119,6 +120,15 @@ def test_a_window_is_started_extended_and_completed_by_hand(desk: Desk, planned:
     again = asks(desk, "complete", planned)
     assert again.code == 1
     assert again.err.startswith(f"{planned} is ")
+
+
+def test_what_is_past_its_end_is_extended_from_now_on(desk: Desk, planned: str) -> None:
+    assert asks(desk, "start", planned).code == 0
+    with time_machine.travel(NOW + timedelta(hours=3, minutes=1), tick=False):
+        said = asks(desk, "extend", planned, "20s")
+        assert (said.code, said.err) == (0, "")
+        (window,) = windows(desk)
+    assert window["ends_at"] == (NOW + timedelta(hours=3, minutes=1, seconds=20)).isoformat().replace("+00:00", "Z")
 
 
 def test_a_window_is_called_off(desk: Desk, planned: str) -> None:

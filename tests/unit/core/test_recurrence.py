@@ -73,6 +73,9 @@ def test_count_and_until_end_it_and_an_until_day_includes_itself() -> None:
     assert days(plan("2026-12-06T02:00", "FREQ=DAILY;UNTIL=20261207")) == ["2026-12-06", "2026-12-07"]
     assert days(plan("2026-12-06T02:00", "FREQ=DAILY;UNTIL=20261207T020000")) == ["2026-12-06", "2026-12-07"]
     assert days(plan("2026-12-06T02:00", "FREQ=DAILY;UNTIL=20261207T015959")) == ["2026-12-06"]
+    assert days(plan("2026-12-06T02:00", "FREQ=DAILY;UNTIL=20261207T010000Z")) == ["2026-12-06", "2026-12-07"]
+    assert days(plan("2026-12-06T02:00", "FREQ=DAILY;UNTIL=20261207T005959Z")) == ["2026-12-06"]
+    assert len(days(plan("2300-12-30T02:00", "FREQ=DAILY;UNTIL=99991231T235959Z"))) == 2
 
 
 def test_an_excepted_day_is_the_local_one_and_counts() -> None:

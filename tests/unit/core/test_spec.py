@@ -106,6 +106,7 @@ def test_other_addresses_are_refused(address: str) -> None:
         "FREQ=DAILY",
         "FREQ=WEEKLY;BYDAY=SU,MO;INTERVAL=2;WKST=MO",
         "FREQ=MONTHLY;BYDAY=-1SU;UNTIL=20271231T000000",
+        "FREQ=DAILY;UNTIL=20270603T001500Z",
         "FREQ=YEARLY;BYMONTH=1,12;BYMONTHDAY=-1;COUNT=3",
     ],
 )

@@ -184,3 +184,34 @@ def test_what_a_window_kept_back_opens_once_the_page_has_refused_the_window(make
     rig.page.script.append(Answer.REFUSED)
     assert rig.passes("6m").phase() == "open"
     assert rig.codes[-1] == "parked"
+
+
+# -- nobody was there
+
+
+def test_a_start_that_nobody_was_there_for_is_told_to_the_team(make: Make) -> None:
+    rig = announced(make)
+    rig.now += timedelta(minutes=98)
+    rig.settles()
+    (told,) = rig.notices
+    assert told.code == "window_late"
+    assert (
+        told.text == "it was to begin at 2026-11-23 13:00:00 UTC, and begins 8 minutes late: until now nobody was there"
+    )
+
+
+def test_a_start_that_is_not_said_any_more_is_told_to_the_team(make: Make) -> None:
+    rig = announced(make, "    missed: skip\n")
+    rig.now += timedelta(minutes=98)
+    assert rig.settles().codes == ["window_missed"]
+
+
+@pytest.mark.parametrize(
+    ("length", "end"), [("90m", "told that it is over, and no more"), ("30m", "nothing is said of it")]
+)
+def test_a_window_that_nobody_was_there_for_is_told_to_the_team(make: Make, length: str, end: str) -> None:
+    rig = make(rule() + ENTRY).passes(length)
+    rig.now += timedelta(hours=5)
+    (told,) = rig.settles().notices
+    assert told.code == "window_missed"
+    assert told.text.endswith(end)

@@ -73,6 +73,17 @@ class TestSchedule:
         assert rig.said == ["120m schedule start", "180m complete complete"]
         assert said(rig) == ["The maintenance has started.", "The maintenance is complete."]
 
+    @pytest.mark.parametrize("ahead", [1, 6, 20, 59])
+    def test_one_that_starts_in_seconds_is_announced_at_once_and_starts_in_its_own_words(
+        self, make: Make, ahead: int
+    ) -> None:
+        rig = make()
+        rig.now += timedelta(milliseconds=600)
+        starts_at = START + timedelta(seconds=ahead)
+        schedule(rig, starts_at=starts_at, ends_at=starts_at + HOUR, start_text="We have begun.")
+        assert said(rig.settles()) == ["We replace a switch."]
+        assert said(rig.passes("2m")) == ["We replace a switch.", "We have begun."]
+
     def test_one_that_starts_now_says_its_text_then(self, make: Make) -> None:
         rig = make()
         schedule(rig, starts_at=START, ends_at=START + HOUR, notify=True)
@@ -161,6 +172,14 @@ class TestStart:
         assert said(rig) == ["We begin early.", "It is over."]
         assert rig.page.sent[0].action.content.notify
         assert rig.page.sent[0].action.content.starts_at == START
+
+    def test_what_is_said_of_it_from_then_on_is_its_true_start_and_length(self, make: Make) -> None:
+        words = '    reschedule: {text: "{{ window.starts_at }}, for {{ window.duration }}."}\n'
+        rig = make(rule() + ENTRY + words).passes("175m")
+        rig.asks("maintenance/start", window=DB)
+        rig.settles().use(rule() + ENTRY.replace("duration: 1h", "duration: 30m") + words)
+        rig.passes("1m")
+        assert said(rig)[-1] == "23 November 2026, 12:55 UTC, for 35 minutes."
 
     def test_it_mutes_from_then_on(self, make: Make) -> None:
         rig = make(rule() + ENTRY).passes("90m")

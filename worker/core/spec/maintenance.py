@@ -94,7 +94,7 @@ _RULE_PARTS: Mapping[str, re.Pattern[str]] = {
     "FREQ": re.compile("DAILY|WEEKLY|MONTHLY|YEARLY"),
     "INTERVAL": re.compile(r"[1-9][0-9]{0,2}"),
     "COUNT": re.compile(r"[1-9][0-9]{0,3}"),
-    "UNTIL": re.compile(r"[0-9]{8}(T[0-9]{6})?"),
+    "UNTIL": re.compile(r"[0-9]{8}(T[0-9]{6}Z?)?"),
     "WKST": re.compile("MO|TU|WE|TH|FR|SA|SU"),
     "BYDAY": re.compile(f"{_DAYS}(,{_DAYS})*"),
     "BYMONTHDAY": re.compile(_NUMBERS),
@@ -102,6 +102,11 @@ _RULE_PARTS: Mapping[str, re.Pattern[str]] = {
     "BYWEEKNO": re.compile(_NUMBERS),
     "BYMONTH": re.compile(r"([1-9]|1[0-2])(,([1-9]|1[0-2]))*"),
     "BYSETPOS": re.compile(_NUMBERS),
+}
+
+
+_LIKE: Mapping[str, str] = {
+    "UNTIL": "UNTIL=20270603 (all of that day), UNTIL=20270603T020000 (wall time) or UNTIL=20270603T001500Z (UTC)",
 }
 
 
@@ -115,9 +120,8 @@ def _repeat(value: str) -> str:
         if name in ("BYHOUR", "BYMINUTE", "BYSECOND") or operand in ("HOURLY", "MINUTELY", "SECONDLY"):
             raise must("must not repeat more often than daily; the time of day is that of `starts`")
         if name not in _RULE_PARTS or names.count(name) > 1 or not _RULE_PARTS[name].fullmatch(operand):
-            raise must(
-                f"has a part that is not understood: {shown(f'{name}={operand}')}; write it like FREQ=WEEKLY;BYDAY=SU"
-            )
+            like = _LIKE.get(name, "it like FREQ=WEEKLY;BYDAY=SU")
+            raise must(f"has a part that is not understood: {shown(f'{name}={operand}')}; write {like}")
     if "COUNT" in names and "UNTIL" in names:
         raise must("must have COUNT or UNTIL, not both")
     return value
