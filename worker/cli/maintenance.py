@@ -82,25 +82,35 @@ def _rows(plan: WindowEntry, at: datetime, count: int) -> list[Row]:
     from worker.core.recurrence import occurrences
 
     found = occurrences(plan, at, most=count)
-    offsets = [_offset(one) for one in found]
+    offsets = [_offset(one.local_start) for one in found]
     changes = [f"offset changes to {now}" if now != was else "" for was, now in pairwise(offsets[:1] + offsets)]
     return [(plan, one, one.shifted or change) for one, change in zip(found, changes, strict=True)]
 
 
-def _offset(one: Occurrence) -> str:
+def _offset(local: datetime) -> str:
     """Give "+01:00"."""
-    return one.local_start.isoformat(timespec="minutes")[-6:]
+    return local.isoformat(timespec="minutes")[-6:]
 
 
 def _as_cells(plan: WindowEntry, one: Occurrence, note: str) -> tuple[str, ...]:
-    local = f"{_span(one.local_start, one.local_end)} {_offset(one)}"
+    was, will_be = _offset(one.local_start), _offset(one.local_end)
+    changes = "" if was == will_be else f" {was}"
+    local = f"{_span(one.local_start, one.local_end, changes)} {will_be}"
     return plan.id, local, plan.timezone, _span(one.starts_at, one.ends_at), note
 
 
-def _span(start: datetime, end: datetime) -> str:
-    """Write "Sun 2026-12-06 02:00 – 03:00"; the end with its day where it is another."""
-    day = "%a %Y-%m-%d %H:%M"
-    return f"{start.strftime(day)} – {end.strftime('%H:%M' if start.date() == end.date() else day)}"
+def _span(start: datetime, end: datetime, changes: str = "") -> str:
+    """
+    Write "Sun 2026-12-06 02:00 – 03:00"; the end with its day where it is another.
+
+    Args:
+        changes: Put behind the start, where what holds for it does not hold for the end.
+    """
+    from worker.telling.words import clock_of
+
+    clock = clock_of(start, end)
+    day = f"%a %Y-%m-%d {clock}"
+    return f"{start.strftime(day)}{changes} – {end.strftime(clock if start.date() == end.date() else day)}"
 
 
 def _as_data(plan: WindowEntry, one: Occurrence, note: str) -> dict[str, Any]:

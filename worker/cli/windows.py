@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.asking import ByOption, ask
-from worker.cli.console import answer, document, remark, table, utc
+from worker.cli.console import answer, document, remark, table
 from worker.cli.options import JsonOption, LedgerOption, RulesOption, not_blank, settings_of
 from worker.core.model import WindowPhase
 from worker.errors import CommandRefused, ConfigError, NotFound
@@ -335,7 +335,11 @@ def _title(book: Ledger, window: Window) -> str:
 
 
 def _row(window: Window, title: str) -> tuple[str, str, str, str, str]:
-    times = f"{utc(window.begun_at or window.starts_at)[:16]} –\n{utc(window.ended_at or window.ends_at)[:16]}"
+    from worker.telling.words import clock_of
+
+    starts_at, ends_at = window.begun_at or window.starts_at, window.ended_at or window.ends_at
+    clock = clock_of(starts_at, ends_at)
+    times = f"{starts_at:%Y-%m-%d {clock}} –\n{ends_at:%Y-%m-%d {clock}}"
     what = "\n".join(filter(None, (title, f"page {window.page}: {', '.join(window.components)}")))
     return window.id, window.phase.value.replace("_", " "), times, what, "\n".join(_notes(window))
 

@@ -15,7 +15,7 @@ from worker.core.documents import Path
 from worker.core.spec.file import RuleSpec
 from worker.core.spec.maintenance import RuleMaintenanceSpec, WindowCommon
 from worker.core.spec.plans import ChosenComponent, IncidentSpec, RelaySpec
-from worker.core.spec.scalars import CelSpec
+from worker.core.spec.scalars import CelSpec, format_duration
 from worker.core.spec.sources import SourceSpec
 from worker.core.spelling import listed
 from worker.core.written import Entry, Report
@@ -137,18 +137,21 @@ def _texts(rule: RuleSpec) -> Iterator[tuple[Path, str]]:
 
 def advise_window(entry: Entry, window: WindowCommon, loc: Path, report: Report) -> None:
     """
-    Warn of texts that are never said.
+    Warn of texts that are never said, and of components that are named twice.
 
     Args:
         loc: Where the window stands in the entry.
     """
+    for index, name in enumerate(window.components):
+        if name in window.components[:index]:
+            report.odd(entry.value((*loc, "components", index)), f"`components` has `{name}` twice")
     for name in ("remind", "reschedule", "cancel"):
         if window.announce is None and find(entry.data, *loc, name) is not None:
             message = f"`{name}` says nothing without `announce`: the page does not have the window before it starts"
             report.odd(entry.key((*loc, name)), message)
     for index, each in enumerate(window.remind):
         if window.announce is not None and each.before >= window.announce.before:
-            message = "is not said: the announcement is not before it"
+            message = f"`remind` of {format_duration(each.before)} is not said: the announcement is not before it"
             report.odd(entry.value((*loc, "remind", index, "before")), message)
     if isinstance(window, RuleMaintenanceSpec) and window.announce is not None and window.starts is None:
         message = "`announce` says nothing without `starts`: the window starts at once"

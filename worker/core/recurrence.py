@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
@@ -28,6 +28,8 @@ FIRST_YEAR, LAST_YEAR = 2000, 2300
 _LAST = f"{LAST_YEAR}1231"
 _DAY = timedelta(days=1)
 _LATE = timedelta(days=2 * 365 + 1)
+_LOOKED_AT = 60
+"""So many occurrences are looked at for what is odd."""
 _EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC) - _DAY
 _LATEST = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) + _DAY
 
@@ -218,7 +220,11 @@ def _out_of_range(parts: Mapping[str, str]) -> str:
 
 def oddity(plan: WindowEntry) -> str:
     """Give what is probably not meant by the ``repeat`` of a plan without faults, or ""."""
-    first = occurrences(plan, _EARLIEST, most=1)[0].wall
+    coming = occurrences(plan, _EARLIEST, most=_LOOKED_AT)
+    for one, after in pairwise(coming):
+        if after.starts_at < one.ends_at:
+            return f"it overlaps itself: it begins again on {after.wall:%Y-%m-%dT%H:%M}, before it is over"
+    first = coming[0].wall
     if first == plan.starts or plan.starts.date() in plan.except_days:
         return ""
     late = ", more than two years later" if first - plan.starts > _LATE else ""

@@ -12,6 +12,7 @@ from datetime import datetime
 from worker.core.matching import Line, explain
 from worker.core.model import Episode, Event, Origin, Post, Status, Window
 from worker.core.ruleset import IncidentPlan, Rule
+from worker.core.spec.scalars import LONGEST
 from worker.ports import Heard
 from worker.rehearse.places import Places
 from worker.rehearse.play import Saying
@@ -87,8 +88,9 @@ def _kept_back(stage: Stage, saying: Saying, episode: Episode, rule: Rule, place
         or at <= episode.held_since + plan.hold
     ):
         return
-    windows = [w for w in stage.ledger.windows(episode.held_since) if w.page == episode.page]
-    muting = next((window for window in windows if window.muted_until == at), None)
+    # One that a person has ended before the signal came mutes on through its `grace`.
+    windows = stage.ledger.windows(episode.held_since - LONGEST)
+    muting = next((each for each in windows if each.page == episode.page and each.muted_until == at), None)
     if muting is not None:
         name = muting.known_name if muting.origin is Origin.PAGE else muting.plan_id
         yield Because(

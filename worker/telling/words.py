@@ -7,6 +7,7 @@ Pure: nothing is read or printed here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from worker.core.model import Action, Attempt, Content, Event
@@ -44,7 +45,13 @@ def deed(action: Action) -> str:
 def _window(content: Content) -> str:
     if content.starts_at is None or content.ends_at is None:
         return ""
-    return f"{content.starts_at:%Y-%m-%d %H:%M} to {content.ends_at:%Y-%m-%d %H:%M} UTC"
+    clock = clock_of(content.starts_at, content.ends_at)
+    return f"{content.starts_at:%Y-%m-%d {clock}} to {content.ends_at:%Y-%m-%d {clock}} UTC"
+
+
+def clock_of(*times: datetime) -> str:
+    """Give the form in which the times of day of a window are written: to the second where any of them has seconds."""
+    return "%H:%M:%S" if any(time.second for time in times) else "%H:%M"
 
 
 def words(content: Content) -> str:

@@ -51,6 +51,18 @@ def test_the_next_occurrences_of_all_windows_come_in_order_with_both_times(desk:
     ]
 
 
+def test_seconds_are_shown_where_there_are_any_and_each_end_with_its_offset_where_they_differ(
+    desk: Desk, windows: Path
+) -> None:
+    common = "page: main, components: [checkout], title: x"
+    fold = f"{{id: fold, {common}, starts: 2027-10-31T02:30, timezone: Europe/Berlin, duration: 1h}}"
+    short = f'{{id: short, {common}, starts: "2027-11-01T02:49:20", timezone: UTC, duration: 40s}}'
+    (windows / "maintenance.yaml").write_text(f"maintenance: [{fold}, {short}]")
+    said = desk("maintenance", "preview", "--from", "2027-10-21")
+    assert "Sun 2027-10-31 02:30 +02:00 – 02:30 +01:00" in said.out, said.err
+    assert "Mon 2027-11-01 02:49:20 – 02:50:00 +00:00" in said.out
+
+
 def test_a_change_of_the_offset_is_marked_where_it_takes_effect(desk: Desk, windows: Path) -> None:
     found = desk("maintenance", "preview", "--from", "2027-10-24", "--id", "db-weekly", "--json").data["occurrences"]
     assert [one["note"] for one in found[:4]] == [

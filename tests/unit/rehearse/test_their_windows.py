@@ -91,6 +91,18 @@ def test_why_an_incident_came_late_names_their_window_and_the_line_of_the_page()
     assert last.place == "rules.yaml:8:5"
 
 
+@pytest.mark.parametrize("fires", ["65m", "90m"])
+def test_why_an_incident_came_late_names_a_window_whose_end_a_person_has_moved(fires: str) -> None:
+    planned = PLANNED.replace("ends: 2h", "ends: 7h")
+    moved = "{at: 70m, page: {moves: Planned work, starts: 1h, ends: 89m}}"
+    alert = FIRES.replace("90m", fires)
+    steps = (alert, moved) if fires < "70m" else (moved, alert)
+    done = played("[]", planned, *steps, "{at: 1d}")
+    (opened,) = (each for each in done.sayings if each.action.kind == "open_incident")
+    last = came(done.stage, done.sent, opened, Places({"rules.yaml": RULES}, "templates"))[-1]
+    assert last.text == "maintenance `Planned work`, and its `grace`, kept it back until now"
+
+
 def test_the_texts_of_an_adoption_have_their_place() -> None:
     done = played("[]", PLANNED, "{at: 1d}")
     places = Places({"rules.yaml": RULES}, "templates")
