@@ -223,7 +223,7 @@ def oddity(plan: WindowEntry) -> str:
     coming = occurrences(plan, _EARLIEST, most=_LOOKED_AT)
     for one, after in pairwise(coming):
         if after.starts_at < one.ends_at:
-            return f"it overlaps itself: it begins again on {after.wall:%Y-%m-%dT%H:%M}, before it is over"
+            return f"`repeat` lets it overlap itself: it begins again on {after.wall:%Y-%m-%dT%H:%M}, before it is over"
     first = coming[0].wall
     if first == plan.starts or plan.starts.date() in plan.except_days:
         return ""
