@@ -103,10 +103,10 @@ def read(directory: Path) -> Found:
         ConfigError: The directory is missing or empty.
     """
     if not directory.is_dir():
-        what = "is a file, not a directory" if directory.exists() else "does not exist"
-        raise ConfigError(
-            [Problem(str(directory), 0, 0, f"the rules directory {what}; name another with --rules, or {_WAY_OUT}")]
-        )
+        missing = f"does not exist; name another with --rules, or {_WAY_OUT}"
+        file = f"is a file; all files of a directory are read as one set: name that, `{directory.parent}`"
+        why = file if directory.exists() else missing
+        raise ConfigError([Problem(str(directory), 0, 0, f"the rules directory {why}")])
     folder = directory / TEMPLATES
     paths = [path for path in _walk(directory, {TEMPLATES, TESTS}) if path.suffix in _YAML]
     template_paths = list(_walk(folder, set())) if folder.is_dir() else []

@@ -68,7 +68,7 @@ def test_a_folder_that_links_to_itself_is_entered_once(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("nowhere", "does not exist; name another with --rules, or `statusbridge init` writes one to begin with"),
-        ("file", "is a file, not a directory"),
+        ("file", "is a file; all files of a directory are read as one set: name that, `"),
         ("empty", "holds no *.yaml file; `statusbridge init` writes one to begin with"),
     ],
 )
