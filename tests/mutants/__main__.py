@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.mutants.faults import FAULTS, Fault
 from tests.mutants.trees import MovedOn, made
@@ -36,14 +37,19 @@ def main() -> int:
 
 
 def verdict_on(fault: Fault) -> str:
-    """Make a fault and run its test: "killed", "survived", or what went wrong."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.test.split()]
+    """Make a fault and run what must catch it, each by itself: "killed", "survived", or what went wrong."""
     try:
         with made(fault) as tree:
-            environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-            run = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
+            verdicts = [_verdict(tree, tests) for tests in (fault.test, fault.also) if tests]
     except MovedOn:
         return "moved on"
+    return next((verdict for verdict in verdicts if verdict != "killed"), "killed")
+
+
+def _verdict(tree: Path, tests: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
+    environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(command, cwd=tree, env=environ, capture_output=True, text=True, check=False)
     if run.returncode not in (0, FAILED):
         print(run.stdout[-1500:], run.stderr[-500:], file=sys.stderr)
         return "not run"

@@ -123,9 +123,10 @@ class Checker:
             self._wrong("paused", f"{write.action.id} leaves although somebody was told that nothing does")
 
     def _braked(self, write: Write) -> None:
-        """A storm must not reach the page unasked; resolves and windows pass."""
+        """A storm must not reach the page unasked; resolves and windows pass, and what was let through before."""
         action = write.action
-        if action.kind.of_window or action.post is Post.RESOLVE or action.id in self.people.approved:
+        passes = action.kind.of_window or action.post is Post.RESOLVE or action.sends > 1
+        if passes or action.id in self.people.approved:
             return
         for name, counts in _BRAKES.items():
             most, length = self.world.plan.limits[name]
@@ -284,9 +285,12 @@ class Checker:
         world = self.world
         ledger = world.node.ledger
         totals = ledger.totals()
-        for state in ("pending", "parked", "unparsed"):
+        for state in ("parked", "unparsed"):
             if totals[f"inbounds_{state}"]:
                 self._wrong("stuck", f"{totals[f'inbounds_{state}']} inbounds {state}")
+        for inbound in ledger.pending(1):
+            if inbound.received_at < world.node.clock() - timedelta(minutes=1):
+                self._wrong("stuck", f"an inbound of {inbound.received_at} is pending")
         for wake in (ledger.next_wake(), ledger.next_window_wake()):
             if wake is not None and wake < world.node.clock() - timedelta(minutes=1):
                 self._wrong("stuck", f"nobody woke what was due at {wake}")
