@@ -19,6 +19,7 @@ from worker.core.model import (
     ActionKind,
     ActionState,
     Episode,
+    IncidentStatus,
     Outcome,
     Post,
     PublishMode,
@@ -227,7 +228,9 @@ def _adopt(draft: Working[Any], asked: Asked) -> None:
     draft.take_back(shown)
     draft.say(f"given back: the page says {shown.status}, in {len(seen)} posts")
     for action in draft.subject.actions:
-        if action.state is ActionState.HELD and not action.kind.creates:
+        if action.post is Post.RESOLVE and shown.status == IncidentStatus.RESOLVED:
+            draft.cancel(action, "the page says it already")
+        elif action.state is ActionState.HELD and not action.kind.creates:
             draft.put(_again(replace(action, not_before=draft.now, reason=f"given back by {asked.order.by}")))
 
 

@@ -436,6 +436,16 @@ class TestAdopt:
         rig.settles()
         assert rig.page.incidents["inc-1"].status == "investigating"
 
+    def test_what_a_person_has_ended_is_not_ended_again(self, make: Make) -> None:
+        rig = make().fires().passes("10m")
+        rig.page.person_resolves("inc-1")
+        rig.clears().passes("1h")
+        assert rig.actions() == ["resolve held"]
+        rig.asks("adopt", subject="checkout@main#1")
+        rig.passes("1h")
+        assert "It is over." not in rig.page.said("inc-1")
+        assert rig.actions() == []
+
     def test_what_is_nobody_elses_is_not_given_back(self, make: Make) -> None:
         rig = make().fires()
         with pytest.raises(CommandRefused, match="is the worker's already"):
