@@ -19,6 +19,7 @@ from tests.sim.network import Write
 from tests.sim.truth import Line, Want
 from worker.core.model import Action, ActionKind, ActionState, Post, episode_key
 from worker.sandbox.model import Incident, Maintenance, Update
+from worker.steps.deliver import LEASE
 
 if TYPE_CHECKING:
     from tests.sim.run import World
@@ -60,6 +61,10 @@ class Checker:
     def on_send(self, write: Write) -> None:
         """A write leaves the worker."""
         action = write.action
+        # It stood still after it had looked at the clock: others may be at it by now, with the same key and bytes.
+        late = self.world.node.clock() - action.not_before > LEASE
+        again = any(w.overdue for w in self.writes if w.action.id == action.id)
+        write.overdue = action.kind.creates and (late or again)
         self._written_down(write)
         self._one_at_a_time(write)
         self._in_order(action)
@@ -76,7 +81,7 @@ class Checker:
             self._wrong("unwritten", f"{write.action.id} leaves, but the ledger does not have it")
 
     def _one_at_a_time(self, write: Write) -> None:
-        live = [w for w in self.writes if w.ended_at is None and w.task.alive]
+        live = [w for w in self.writes if w.ended_at is None and w.task.alive and not w.overdue]
         if len(live) > MOST_AT_ONCE:
             self._wrong("crowd", f"{len(live)} writes at once")
         if sum(w.action.aggregate == write.action.aggregate for w in live) > 1:
@@ -339,6 +344,10 @@ class Checker:
             self.world.seen(f"excused: {why}")
         elif any(it.ongoing and it.updates[0].author != "api" for it in mine):
             self.world.seen("said on somebody else's incident")
+        elif any(
+            it.ongoing and it.id in there and self._is_about(it, line) for it in self._incidents() if it not in mine
+        ):
+            self.world.seen("left to a person")
         elif not ongoing:
             self._wrong("lost", f"{line.title} fires, and no incident is open")
         elif not _same(self._shown(ongoing[0]), line.want):

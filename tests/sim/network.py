@@ -36,6 +36,7 @@ class Write:
     Args:
         action: What it was sent for, as it was then.
         read_at: When the worker last read the page before it, in the same task.
+        overdue: It leaves later than the worker had it for itself.
     """
 
     at: datetime
@@ -47,6 +48,7 @@ class Write:
     task: Task
     ended_at: datetime | None = None
     record: RequestRecord | None = None
+    overdue: bool = False
 
     @property
     def applied_at(self) -> datetime | None:
