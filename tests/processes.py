@@ -16,8 +16,9 @@ from pathlib import Path
 
 import httpx
 
-TOKEN = "test-token"
-SECRETS = {"TOKEN": TOKEN, "PAGE_KEY": "sandbox-key"}
+from tests.leaks import LEFT, PAGE_KEY, TOKEN
+
+SECRETS = {"TOKEN": TOKEN, "PAGE_KEY": PAGE_KEY}
 
 RULES = """
 pages:
@@ -110,6 +111,7 @@ def running(*command: str, environ: Mapping[str, str] = SECRETS) -> Iterator[Run
         if process.poll() is None:
             run.kill()
         reader.join(5)
+        LEFT.printed.append((f"output of {command!r:.80}", "\n".join(run.lines)))
         assert process.stdout is not None
         process.stdout.close()
 

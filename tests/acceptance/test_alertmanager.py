@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import TOKEN, until, worker, write_rules
 from worker.sandbox import SandboxServer
 
@@ -86,7 +87,7 @@ class Alertmanager:
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
     """A page to watch."""
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

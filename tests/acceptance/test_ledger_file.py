@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, alert, notification, post, until, worker, write_rules
 from worker.bootstrap import utc_now
 from worker.bootstrap.worker import Worker
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.timeout(60)
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
     """A page to write to."""
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

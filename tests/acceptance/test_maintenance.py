@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, Running, soon, until, worker, write_rules
 from worker.bootstrap.worker import Worker
 from worker.sandbox import SandboxServer
@@ -33,7 +34,7 @@ maintenance:
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
     """A page to watch."""
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

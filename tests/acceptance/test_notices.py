@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, alert, notification, post, running, until, write_rules
 from tests.unit.test_receivers import SECRET, chat
-from worker.sandbox import SandboxServer, faults
+from worker.sandbox import faults
 
 NOTICES = 'notices: [{webhook: "${CHAT}", format: json}, {heartbeat: "${BEAT}", every: 1s}]\n'
 
@@ -28,7 +29,7 @@ def failed(url: str) -> bool:
 
 def test_what_was_not_taken_before_the_worker_was_killed_is_told_by_the_next(tmp_path: Path) -> None:
     answer = [500]
-    with SandboxServer() as page, chat(status=answer) as (address, taken), chat() as (beat, beaten):
+    with rehearsed_page() as page, chat(status=answer) as (address, taken), chat() as (beat, beaten):
         rules = write_rules(tmp_path / "rules", page.url)
         with (rules / "rules.yaml").open("a") as file:
             file.write(NOTICES)
@@ -50,7 +51,7 @@ def test_what_was_not_taken_before_the_worker_was_killed_is_told_by_the_next(tmp
 
 
 def test_rules_that_were_mended_while_no_worker_ran_are_told_to_be_over(tmp_path: Path) -> None:
-    with SandboxServer() as page, chat() as (address, taken), chat() as (beat, _):
+    with rehearsed_page() as page, chat() as (address, taken), chat() as (beat, _):
         rules = write_rules(tmp_path / "rules", page.url)
         file = rules / "rules.yaml"
         right = file.read_text() + NOTICES

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.leaks import rehearsed_page
 from tests.processes import alert, notification, post, until, worker, write_rules
-from worker.sandbox import SandboxServer
 from worker.sandbox.faults import slow
 
 MANY = 60
@@ -23,7 +23,7 @@ def command(ledger: Path, *words: str) -> str:
 
 
 def test_no_write_reaches_the_page_after_a_pause_was_acknowledged(tmp_path: Path) -> None:
-    with SandboxServer() as page:
+    with rehearsed_page() as page:
         rules, ledger = write_rules(tmp_path / "rules", page.url, quiet="10m"), tmp_path / "ledger.db"
         page.faults.next("POST", "", *[slow(0.5)] * MANY)
         incidents = page.state.incidents.shelf

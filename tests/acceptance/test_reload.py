@@ -9,16 +9,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.leaks import ADMIN_TOKEN, rehearsed_page
 from tests.processes import Running, alert, notification, post, until, worker, write_rules
 from worker.sandbox import SandboxServer
 
 pytestmark = pytest.mark.timeout(90)
-ADMIN = {"STATUSBRIDGE_ADMIN_TOKEN": "an-admin"}
+ADMIN = {"STATUSBRIDGE_ADMIN_TOKEN": ADMIN_TOKEN}
 
 
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 
@@ -42,7 +43,7 @@ def fires(running: Running, service: str) -> None:
 
 
 def metric(running: Running, name: str) -> float:
-    with httpx.Client(trust_env=False, headers={"authorization": "Bearer an-admin"}) as client:
+    with httpx.Client(trust_env=False, headers={"authorization": f"Bearer {ADMIN_TOKEN}"}) as client:
         lines = client.get(f"{running.url}/metrics").text.splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(name)), -1)
 
@@ -83,7 +84,7 @@ def test_a_bad_set_keeps_the_last_good_one_and_says_so(page: SandboxServer, tmp_
         assert any("`hold` must be a duration" in line for line in running.lines)
         fires(running, "mail")
         until(lambda: titles(page) == ["Trouble with mail"], "the last good rules are at work")
-        refused = asks(running, authorization="Bearer an-admin")
+        refused = asks(running, authorization=f"Bearer {ADMIN_TOKEN}")
         assert refused.status_code == 422
         assert "`hold` must be a duration" in refused.json()["detail"]
         changed(rules, "hold: soon", "hold: 0s")
@@ -100,7 +101,7 @@ def test_a_signal_and_a_request_with_the_token_read_the_rules_again_at_once(
         running.process.send_signal(signal.SIGHUP)
         until(lambda: metric(running, reloads("changed")) == 1, "the signal is heard")
         changed(rules, "Problems of", "Pain of")
-        done = asks(running, authorization="Bearer an-admin")
+        done = asks(running, authorization=f"Bearer {ADMIN_TOKEN}")
         assert (done.status_code, done.json()["changed"], done.json()["said"]) == (200, True, "changed rule outage")
         fires(running, "mail")
         until(lambda: titles(page) == ["Pain of mail"], "the newest words")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, Running, alert, notification, post, running, until, write_rules
 from worker.sandbox import SandboxServer, faults
 
@@ -21,7 +22,7 @@ UNREADABLE = faults.error(applied=False)
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
     """A page to watch."""
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, Running, alert, notification, post, soon, until, worker, write_rules
 from worker.cli.reading import ledger_to_read
 from worker.sandbox import SandboxServer
@@ -37,7 +38,7 @@ EVERYTHING = {
 
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, Running, alert, notification, post, running, until, write_rules
 from worker.sandbox import SandboxServer
 
@@ -17,7 +18,7 @@ QUICK = {**SECRETS, "STATUSBRIDGE_WIDGET_TTL": "1"}
 
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

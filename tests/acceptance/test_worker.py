@@ -23,6 +23,7 @@ import pytest
 
 from tests.fakes.ledger_rows import entry, event, record_all
 from tests.fakes.ledger_rows import signal as signal_of
+from tests.leaks import rehearsed_page
 from tests.processes import SECRETS, alert, notification, post, until, worker, write_rules
 from worker.bootstrap import pages, utc_now
 from worker.bootstrap import worker as pipeline
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.timeout(90)
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
     """A page to write to."""
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 
@@ -314,7 +315,7 @@ def test_a_page_that_comes_back_makes_it_ready(asked: bool, tmp_path: Path, monk
         assert whole.ready()
         if asked:
             say(whole, storm(1))
-        with SandboxServer(port=port) as page:
+        with rehearsed_page(port) as page:
             until(lambda: not whole.ready(), "ready", 8 if asked else 2)
             assert whole.alive() == {}
             if asked:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import rehearsed_page
 from tests.processes import TOKEN, Running, until, worker, write_rules
 from worker.sandbox import SandboxServer
 
@@ -43,7 +44,7 @@ def engine() -> str:
 
 @pytest.fixture
 def page() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
+    with rehearsed_page() as server:
         yield server
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from tests.leaks import rehearsed_page
 from tests.processes import Running, alert, notification, post, until, worker
 from worker.sandbox import SandboxServer
 
@@ -139,7 +140,7 @@ class Stage:
 def stage(folder: Path, **environ: str) -> Iterator[Stage]:
     """Run a page and a worker for the length of a block."""
     starts = datetime.now(UTC) + timedelta(days=1)  # noqa: TID251  (real time)
-    with SandboxServer() as page:
+    with rehearsed_page() as page:
         rules = folder / "rules"
         rules.mkdir()
         (rules / "rules.yaml").write_text(RULES.format(page=page.url, starts=f"{starts:%Y-%m-%dT%H:00}"))

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.crash.killed import POINTS
+from tests.leaks import rehearsed_page
 from tests.processes import alert, notification, post, running, until, write_rules
 from worker.sandbox import SandboxServer
 
@@ -72,7 +73,7 @@ class Rehearsal:
 @pytest.mark.parametrize("visits", [1, 2, 3])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_loses_nothing_and_doubles_nothing(point: str, visits: int, tmp_path: Path) -> None:
-    with SandboxServer() as page:
+    with rehearsed_page() as page:
         rehearsal = Rehearsal(tmp_path, page)
         rehearsal.run(point, visits)
         incidents = rehearsal.incidents()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.leaks import CHAT
 from tests.unit.web.site import Site
 from worker.bootstrap import load_rules
 from worker.bootstrap.notifying import Heart, link_to, receivers
@@ -22,7 +23,7 @@ from worker.ports import Receipt, Told
 from worker.receivers import FORMATS, Heartbeat, Webhook, checked
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
-SECRET = "canary-T0-B0-77aa"
+SECRET = CHAT
 HELD = Notice(code="held", subject="shop@main#1", text="it is held: <!channel> & why|x", severity=Severity.ERROR)
 
 
