@@ -383,6 +383,7 @@ WHOLE_TABLES_READ = {
         "SCAN flag",
         "SCAN sweep",
     },  # counts, over covering indexes; of sweeps there is one for each page
+    "next_due": {"SCAN flag"},  # a few rows, if any: of breakers
     "flags": {"SCAN flag"},  # a few rows, if any
     "history": {"SCAN action"},  # in order of time, up to the limit
     "inbounds": {"SCAN inbound"},  # in order of receipt, up to the limit
