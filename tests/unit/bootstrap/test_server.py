@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 
 from worker.bootstrap.server import serve
 from worker.bootstrap.worker import Worker
@@ -60,12 +60,12 @@ def test_one_line_of_the_log_says_where_it_listens_and_for_what(
     worker = still(tmp_path, 0)
     monkeypatch.setattr(Server, "run", lambda server, sockets: server._tell(f"port {sockets[0].getsockname()[1] > 0}"))
     monkeypatch.setattr(worker, "stop", worker.ledger.close)
-    with capture_logs() as lines:
-        serve(worker)
-    (line,) = (line for line in lines if line["event"] == "listening")
+    log = CapturingLogger()
+    monkeypatch.setattr("worker.bootstrap.server.LOG", log)
+    serve(worker)
+    ((method, args, line),) = log.calls
+    assert (method, args) == ("info", ("listening",))
     assert line == {
-        "event": "listening",
-        "log_level": "info",
         "url": "port True",
         "revision": worker.rules.hash[:12],
         "rules": 1,
