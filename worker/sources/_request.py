@@ -23,6 +23,7 @@ from worker.sources import _auth, _json
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _WRAPPERS = frozenset({"payload", "data"})
+_NO_FORM = "the form is not multipart/form-data, or is cut off"
 _START = 64  # bytes in which the first one that is no blank stands
 
 
@@ -62,11 +63,15 @@ def _decoded(body: bytes, what: str) -> str:
 
 def _parts(body: bytes, content_type: str) -> Iterable[tuple[str, str]]:
     head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace")
-    whole = BytesParser(_class=EmailMessage, policy=HTTP).parsebytes(head + body)
-    parts = whole.get_payload()
+    try:
+        whole = BytesParser(_class=EmailMessage, policy=HTTP).parsebytes(head + body)
+        parts = whole.get_payload()
+        found = [(_name(part), _content(part)) for part in parts if isinstance(part, Message)]
+    except Exception:  # the parser of the standard library trips over some headers that are none
+        raise PayloadNotUnderstood(_NO_FORM) from None
     if whole.defects or not isinstance(parts, list) or len(parts) > _auth.MAX_FIELDS:
-        raise PayloadNotUnderstood("the form is not multipart/form-data, or is cut off")
-    return [(_name(part), _decoded(_content(part), "form")) for part in parts if isinstance(part, Message)]
+        raise PayloadNotUnderstood(_NO_FORM)
+    return [(name, _decoded(content, "form")) for name, content in found]
 
 
 def _name(part: Message) -> str:
