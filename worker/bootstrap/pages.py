@@ -6,6 +6,7 @@ Nobody waits for a page here: webhooks are taken meanwhile, and only what is to 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ from worker.errors import ConfigError, ProviderUnavailable
 from worker.ports import Clock, Provider
 
 LOG = structlog.get_logger("worker")
+
+_REQUEST = re.compile(r" \(request [^)]*\)")
+"""How the page names a request: another one each time, for the same complaint."""
 
 AGAIN = timedelta(seconds=30)
 """How long a page is left alone that could not be resolved, or not in full."""
@@ -86,9 +90,10 @@ class PageDirectory:
             problems = list(wrong.problems)
             waits = "what is to be posted there waits" if self._known is None else "it is used as it was found before"
         self.wrong = "; ".join(map(str, problems))
-        if self.wrong != self._told:
+        meant = _REQUEST.sub("", self.wrong)
+        if meant != self._told:
             self._tell(self._notice(waits))
-            self._told = self.wrong
+            self._told = meant
 
     def _notice(self, waits: str) -> Notice:
         if not self.wrong:

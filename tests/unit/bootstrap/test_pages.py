@@ -101,3 +101,10 @@ def test_a_notice_that_could_not_be_stored_is_told_again() -> None:
     assert desk.page() == PART
     desk.tell = desk.notices.append
     assert len(desk.later(PART).notices) == 1
+
+
+def test_a_complaint_that_names_another_request_each_time_is_told_once() -> None:
+    desk = Desk()
+    for request in ("5e54", "200d", "1cd8"):
+        desk.later(ConfigError([Problem("rules/pages.yaml", 3, 3, f"401: the key is not valid (request {request})")]))
+    assert [notice.code for notice in desk.notices] == ["page_wrong"]

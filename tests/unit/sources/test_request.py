@@ -106,7 +106,7 @@ def test_no_bytes_do_more_than_be_refused(body: bytes, content_type: str) -> Non
 
 
 @given(st.text(max_size=100))
-@example("x**")  # what the parser of the standard library stumbles over
+@example("x*0*")  # what the parser of the standard library stumbles over
 def test_no_content_type_does_more_than_be_refused(content_type: str) -> None:
     try:
         read(parts(a="1"), "multipart/form-data;" + content_type)
