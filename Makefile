@@ -40,8 +40,8 @@ bench: setup ## Measure intake, delivery, matching and memory as ratios in one r
 sim: setup ## Run SEEDS=2000 simulations in virtual time, with faults (FIRST=7: from 7 on, SEED=7: tell one)
 	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED),--first $(or $(FIRST),0) --seeds $(or $(SEEDS),2000)) $(if $(BEYOND),--beyond)
 
-crash: setup ## Kill the worker at every named point and look for losses and doubles
-	@$(BIN)/python -m pytest -m slow tests/crash -n 2
+crash: setup ## Kill the worker over and over, at named points and at random (SEED=7: other lives)
+	@$(BIN)/python -m tests.crash $(if $(SEED),--seed $(SEED))
 
 browser: setup ## Use the dashboard in Chromium (needs Debian's chromium), and try what its API says to hostile requests
 	@$(BIN)/python -m pytest -m slow tests/browser

@@ -28,7 +28,7 @@ pages:
     api_key: ${{PAGE_KEY}}
     base_url: {page}
     publish: auto
-    settle: 1s
+    settle: {settle}
     limits: {{incidents: 1000 per 10m, updates: 1000 per 1h, mails: 1000 per 1h}}
     components: {{checkout: Checkout API, api: Public API}}
 sources:
@@ -50,10 +50,13 @@ rules:
 """
 
 
-def write_rules(folder: Path, page: str, *, hold: str = "0s", quiet: str = "1s", min_gap: str = "0s") -> Path:
+def write_rules(
+    folder: Path, page: str, *, hold: str = "0s", quiet: str = "1s", min_gap: str = "0s", settle: str = "1s"
+) -> Path:
     """Write a rules directory whose page is at *page*."""
     folder.mkdir(exist_ok=True)
-    (folder / "rules.yaml").write_text(RULES.format(page=page, hold=hold, quiet=quiet, min_gap=min_gap))
+    text = RULES.format(page=page, hold=hold, quiet=quiet, min_gap=min_gap, settle=settle)
+    (folder / "rules.yaml").write_text(text)
     return folder
 
 

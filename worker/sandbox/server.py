@@ -89,6 +89,8 @@ def make_app(state: State, faults: Faults, clock: Clock, wires: Wires | None = N
             return
         client = tuple(scope.get("client") or ("", 0))
         request = await _request(scope, receive, lines.number(client))
+        if request is None:
+            return
         exchange = service.begin(request)
         try:
             await asyncio.sleep(exchange.fault.delay)
@@ -102,11 +104,14 @@ def make_app(state: State, faults: Faults, clock: Clock, wires: Wires | None = N
     return app
 
 
-async def _request(scope: Message, receive: Receive, connection: int) -> Request:
+async def _request(scope: Message, receive: Receive, connection: int) -> Request | None:
+    """Read a request; None where its client is gone before it was whole: nobody serves half of one."""
     body = b""
     more = True
     while more and len(body) <= MAX_BODY:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return Request(
