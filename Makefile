@@ -23,7 +23,10 @@ run: setup ## Run the worker on rules/ for real (needs the secrets that rules/ n
 	@$(BIN)/statusbridge run --rules rules
 
 test: setup ## Run the tests (under 3 minutes on 2 cores)
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -m "not slow" -n 3 --dist worksteal
+
+acceptance: setup ## Run the tests with real processes: workers, Alertmanager, Zabbix' script engine
+	@$(BIN)/python -m pytest -m slow tests/acceptance -n 3 --dist worksteal
 
 lint: setup ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -67,4 +70,4 @@ check: lint test ## All that CI runs, in its order
 clean: ## Remove what can be made again
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build var
 
-.PHONY: help setup demo run test lint fmt bench sim crash browser screenshots mutants powercut misbehave lock check clean
+.PHONY: help setup demo run test acceptance lint fmt bench sim crash browser screenshots mutants powercut misbehave lock check clean
